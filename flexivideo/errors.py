@@ -1,0 +1,77 @@
+"""Every error that this project raises on purpose.
+
+    FlexiVideoError
+    ├── SettingsError        the person at the keyboard must change something; the run stops
+    ├── ModelError           a checkpoint cannot be used as asked
+    ├── VideoRejected        the video is at fault; trying again cannot help
+    ├── SourceUnavailable    the store is at fault; a later run tries again
+    ├── LeaseLost            another run holds this root; nothing more may be committed
+    └── DatasetError         a root does not hold what its contract says
+
+Arguments all go to ``Exception.__init__``, so that each error survives the way between processes.
+"""
+
+__all__ = [
+    "DatasetError",
+    "FlexiVideoError",
+    "LeaseLost",
+    "ModelError",
+    "SettingsError",
+    "SourceUnavailable",
+    "VideoRejected",
+]
+
+
+class FlexiVideoError(Exception):
+    """Base of all errors of this project: catch it to catch them all."""
+
+
+class SettingsError(FlexiVideoError):
+    """A setting, flag or path cannot be used; the message says which and what would do."""
+
+
+class ModelError(FlexiVideoError):
+    """A checkpoint, its configuration or its input does not fit; the message says where."""
+
+
+class VideoRejected(FlexiVideoError):
+    """The video is at fault and trying again cannot help.
+
+    Args:
+        error_kind: one of the closed set in ``pipeline.outcomes.ErrorKind``.
+        detail: what was met, what was expected.
+    """
+
+    def __init__(self, error_kind: str, detail: str) -> None:
+        super().__init__(error_kind, detail)
+        self.error_kind = error_kind
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.detail} [{self.error_kind}]"
+
+
+class SourceUnavailable(FlexiVideoError):
+    """The store refused, lost or changed the object; a later run tries again.
+
+    Args:
+        error_kind: ``source_missing``, ``source_denied``, ``source_changed``
+            or ``source_unavailable``.
+        detail: what the store said.
+    """
+
+    def __init__(self, error_kind: str, detail: str) -> None:
+        super().__init__(error_kind, detail)
+        self.error_kind = error_kind
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.detail} [{self.error_kind}]"
+
+
+class LeaseLost(FlexiVideoError):
+    """Another holder took this root's lease: nothing of this run may be committed any more."""
+
+
+class DatasetError(FlexiVideoError):
+    """A root is not a dataset of ours, is broken, or has another schema version."""

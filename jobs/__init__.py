@@ -1,0 +1,1 @@
+"""Entry points: Ray jobs (``python -m jobs.index``) and the ``flexivideo`` command line."""

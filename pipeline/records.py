@@ -1,0 +1,153 @@
+"""What travels between the stages: one reference a video, then one Arrow row a clip.
+
+A decode worker answers each :class:`VideoRef` with a run of rows of one ``attempt`` (the nonce of
+that execution): first a row a clip (``kind`` "clip"), in order, and at the end exactly one row with
+the video's outcome (``kind`` "video"), whose ``n_rows`` says how many clip rows came before it. A
+video is complete when all rows of one attempt are there; anything else is done again.
+
+Pixels travel once, as the scenes' stored frames (``flexivideo.virtual_frames.stored_frames``), end
+to end in ``pixels``; ``runs`` says how to cut them. The caption stage drops them and appends
+:data:`CAPTION_FIELDS`.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+__all__ = [
+    "CAPTIONED_SCHEMA",
+    "CAPTION_FIELDS",
+    "CLIP_TYPE",
+    "DECODED_SCHEMA",
+    "OUTCOME_TYPE",
+    "PIXEL_FIELDS",
+    "REF_SCHEMA",
+    "SCENE_TYPE",
+    "VideoRef",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRef:
+    """One object in one version, as listed.
+
+    Attributes:
+        uri: absolute path or URL, as it will stand in the tables.
+        version: etag, or ``<size>-<mtime_ns>`` on disks.
+        video_id: ``pipeline.identity.video_id(uri, version)``.
+        size_bytes: None where the listing does not say.
+    """
+
+    uri: str
+    version: str
+    video_id: str
+    size_bytes: int | None
+
+
+REF_SCHEMA = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),
+        pa.field("video_id", pa.string(), nullable=False),
+        pa.field("size_bytes", pa.int64()),
+    ]
+)
+
+SCENE_TYPE = pa.struct(
+    [
+        pa.field("scene_index", pa.int32(), nullable=False),
+        pa.field("start_pts", pa.int64(), nullable=False),
+        pa.field("end_pts", pa.int64(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("n_frames", pa.int32(), nullable=False),
+        pa.field("cut_delta", pa.float32()),
+        pa.field("frame_deltas", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+
+CLIP_TYPE = pa.struct(
+    [
+        pa.field("clip_index", pa.int32(), nullable=False),
+        pa.field("start_pts", pa.int64(), nullable=False),
+        pa.field("end_pts", pa.int64(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("n_scenes", pa.int32(), nullable=False),
+        pa.field("n_frames", pa.int32(), nullable=False),
+        pa.field("n_visual_tokens", pa.int32(), nullable=False),
+        pa.field("boundary", pa.string(), nullable=False),
+    ]
+)
+
+RUN_TYPE = pa.struct(
+    [
+        pa.field("n_stored", pa.int32(), nullable=False),  # frames stored: raw ones, or virtual
+        pa.field("dtype", pa.string(), nullable=False),  # "uint8" raw, "float16" virtual
+    ]
+)
+
+THUMBNAIL_TYPE = pa.struct(
+    [
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("jpeg", pa.binary(), nullable=False),
+    ]
+)
+
+OUTCOME_TYPE = pa.struct(
+    [
+        pa.field("n_rows", pa.int32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("error_kind", pa.string()),
+        pa.field("error_message", pa.string()),
+        pa.field("content_digest", pa.string()),
+        pa.field("container", pa.string()),
+        pa.field("codec", pa.string()),
+        pa.field("width", pa.int32()),  # as a player shows it: after rotation and pixel aspect
+        pa.field("height", pa.int32()),
+        pa.field("duration_s", pa.float64()),  # first frame's presentation to last frame's end
+        pa.field("time_base_num", pa.int32()),
+        pa.field("time_base_den", pa.int32()),
+        pa.field("timestamps_synthesised", pa.bool_(), nullable=False),
+        pa.field("n_frames_decoded", pa.int64(), nullable=False),
+        pa.field("n_frames_sampled", pa.int64(), nullable=False),
+        pa.field("n_scenes", pa.int32(), nullable=False),
+        pa.field("n_clips", pa.int32(), nullable=False),
+        pa.field("n_visual_tokens", pa.int64(), nullable=False),
+        pa.field("n_tries", pa.int32(), nullable=False),
+    ]
+)
+
+_KEY_FIELDS = [
+    pa.field("uri", pa.string(), nullable=False),
+    pa.field("version", pa.string(), nullable=False),
+    pa.field("video_id", pa.string(), nullable=False),
+    pa.field("attempt", pa.string(), nullable=False),
+    pa.field("row_index", pa.int32(), nullable=False),
+    pa.field("kind", pa.string(), nullable=False),  # "clip" or "video"
+    pa.field("clip", CLIP_TYPE),
+    pa.field("scenes", pa.list_(SCENE_TYPE)),
+    pa.field("thumbnail", THUMBNAIL_TYPE),
+    pa.field("outcome", OUTCOME_TYPE),
+    pa.field("decode_busy_s", pa.float64(), nullable=False),  # since the attempt's row before
+]
+
+PIXEL_FIELDS = [
+    pa.field("frame_height", pa.int32()),
+    pa.field("frame_width", pa.int32()),
+    pa.field("runs", pa.list_(RUN_TYPE)),  # one a scene
+    pa.field("pixels", pa.large_binary()),
+]
+
+CAPTION_FIELDS = [
+    pa.field("caption", pa.string()),
+    pa.field("caption_status", pa.string()),
+    pa.field("caption_error", pa.string()),
+    pa.field("n_caption_tokens", pa.int32()),
+    pa.field("embedding", pa.list_(pa.float32())),
+    pa.field("caption_busy_s", pa.float64(), nullable=False),
+]
+
+DECODED_SCHEMA = pa.schema(_KEY_FIELDS + PIXEL_FIELDS)
+CAPTIONED_SCHEMA = pa.schema(_KEY_FIELDS + CAPTION_FIELDS)

@@ -1,0 +1,52 @@
+"""The four settings ids under which a run's results stand, and what each stands for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.identity import settings_id
+
+__all__ = ["RunIdentity"]
+
+# Raise one when the code behind it changes what it gives for the same settings.
+SEGMENTER_REVISION = 1
+PACKING_REVISION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """Ids of a run's segmenter, packing, model and prompt.
+
+    Attributes:
+        meanings: id to the settings it was made from: the rows of the ``settings`` table.
+    """
+
+    segmenter_id: str
+    packing_id: str
+    model_id: str
+    prompt_id: str
+    meanings: Mapping[str, Mapping[str, object]]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        segmenter: Mapping[str, object],
+        packing: Mapping[str, object],
+        model: Mapping[str, object],
+        prompt: Mapping[str, object],
+    ) -> "RunIdentity":
+        """Identity of these settings; anything that changes a result must be in one of them."""
+        groups = {
+            "segmenter": {"revision": SEGMENTER_REVISION, **segmenter},
+            "packing": {"revision": PACKING_REVISION, **packing},
+            "model": dict(model),
+            "prompt": dict(prompt),
+        }
+        ids = {kind: settings_id(kind, meaning) for kind, meaning in groups.items()}
+        return cls(
+            segmenter_id=ids["segmenter"],
+            packing_id=ids["packing"],
+            model_id=ids["model"],
+            prompt_id=ids["prompt"],
+            meanings={ids[kind]: meaning for kind, meaning in groups.items()},
+        )
