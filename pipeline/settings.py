@@ -1,7 +1,7 @@
 """What a run can be told, a frozen dataclass a stage.
 
-These dataclasses are the command line's options and the TOML file's tables as well: a field's
-docstring is its help. Whatever changes a result is part of an id (see :class:`RunIdentity`).
+These dataclasses are the command line's options and the TOML file's tables as well: an attribute's
+sentence is its help. Whatever changes a result is part of an id (see :class:`RunIdentity`).
 """
 
 from dataclasses import dataclass, field
@@ -19,27 +19,24 @@ __all__ = [
     "SegmentationSettings",
 ]
 
-MIB = 2**20
-
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationSettings:
-    """Which frames are looked at, and where a scene ends: together the ``segmenter_id``."""
+    """Which frames are looked at, and where a scene ends: together the ``segmenter_id``.
+
+    Attributes:
+        sample_fps: Frames sampled a second of video. Default: the checkpoint's own rate.
+        tau: ATS threshold on the frame difference. Default: the checkpoint's (the paper's: 0.2).
+        max_scene_frames: Longest scene, in sampled frames.
+        ats_side_px: ATS sees frames of this side squared in area, aspect ratio kept, pixels.
+        ats_stride: ATS compares every n-th pixel of every n-th row.
+    """
 
     sample_fps: float | None = None
-    """Frames sampled a second of video. Default: what the model's checkpoint was trained with."""
-
     tau: float | None = None
-    """ATS threshold on the frame difference. Default: the checkpoint's (the paper's: 0.2)."""
-
     max_scene_frames: int = 64
-    """Longest scene, in sampled frames."""
-
     ats_side_px: int = 448
-    """Side of the square whose area the frames are scaled to for ATS (aspect ratio kept)."""
-
     ats_stride: int = 4
-    """ATS compares every n-th pixel of every n-th row: at 4, 1/16 of the work."""
 
     def __post_init__(self) -> None:
         for name in ("sample_fps", "tau"):
@@ -51,22 +48,21 @@ class SegmentationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PackingSettings:
-    """How scenes become clips, together the ``packing_id``."""
+    """How scenes become clips, together the ``packing_id``.
+
+    Attributes:
+        clip_s: A clip ends before the scene that would make it longer than this, seconds.
+        min_clip_s: A cut closes a clip only when the clip is at least this long, seconds.
+        cut_delta: Frame difference from which a scene boundary is a cut, where a clip ends.
+        max_clip_tokens: A clip ends before the scene that would take it over these visual tokens.
+        max_pixels: Most pixels of a frame as the model sees it. Default: the checkpoint's.
+    """
 
     clip_s: float = 10.0
-    """A clip ends before the scene that would make it longer than this, seconds."""
-
     min_clip_s: float = 1.0
-    """A cut closes a clip only when the clip is at least this long, seconds."""
-
     cut_delta: float = 1.0
-    """Frame difference from which a scene boundary counts as a cut and starts a new clip."""
-
     max_clip_tokens: int = 4096
-    """A clip ends before the scene that would give it more visual tokens than this."""
-
     max_pixels: int | None = None
-    """Most pixels of a frame as the model sees it. Default: the checkpoint's."""
 
     def __post_init__(self) -> None:
         for name in ("clip_s", "min_clip_s", "cut_delta"):
@@ -78,25 +74,23 @@ class PackingSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeSettings:
-    """Limits of the supervised decode child; none of them changes what a good video gives."""
+    """Limits of the supervised decode child; none of them changes what a good video gives.
+
+    Attributes:
+        progress_timeout_s: Longest wait for a packet or frame before the decoder is hung, seconds.
+        memory_limit_mib: Address space of one decode child, MiB.
+        tries: How often a video may take its decode child down before it is quarantined.
+        max_duration_s: Longer videos are skipped, seconds. Default: no limit.
+        max_size_mib: Larger files are skipped, MiB. Default: no limit.
+        thumbnails: Store one small JPEG a clip.
+    """
 
     progress_timeout_s: float = 10.0
-    """Longest wait for the next packet or frame before the decoder counts as hung, seconds."""
-
     memory_limit_mib: int = 4096
-    """Address space of one decode child, MiB."""
-
     tries: int = 2
-    """How often a video may take its decode child down before it is quarantined."""
-
     max_duration_s: float | None = None
-    """Longer videos are skipped, seconds. Default: no limit."""
-
     max_size_mib: int | None = None
-    """Larger files are skipped, MiB. Default: no limit."""
-
     thumbnails: bool = True
-    """Store one small JPEG a clip."""
 
     def __post_init__(self) -> None:
         if not self.progress_timeout_s > 0:
@@ -108,37 +102,31 @@ class DecodeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionSettings:
-    """The model, what it is asked, and how much it is given at once."""
+    """The model, what it is asked, and how much it is given at once.
+
+    Attributes:
+        model: Folder or hub name, ours or stock Qwen2.5-VL. Default: the embedded one.
+        prompt: What the model is asked of each clip. Default: the checkpoint's own prompt.
+        max_new_tokens: Longest caption, tokens.
+        dtype: float32, bfloat16 or float16.
+        attention: Attention kernel. Default: flash-attn where installed, else torch's own.
+        temporal_resample: tei, pi or pi_const. Default: the checkpoint's; tei for a stock model.
+        batch_clips: Clips handed to a model actor at a time.
+        batch_tokens: Most tokens (visual, prompt and new ones) in one forward pass.
+    """
 
     model: str | None = None
-    """Folder or hub name, ours or stock Qwen2.5-VL. Default: the small embedded checkpoint."""
-
     prompt: str | None = None
-    """What the model is asked of each clip. Default: the checkpoint's own prompt."""
-
     max_new_tokens: int = 128
-    """Longest caption, tokens."""
-
     dtype: str = "float32"
-    """float32, bfloat16 or float16."""
-
     attention: str | None = None
-    """Attention kernel. Default: flash-attn where it is installed, torch's own otherwise."""
-
     temporal_resample: str | None = None
-    """tei, pi or pi_const. Default: the checkpoint's; tei for a stock Qwen2.5-VL."""
-
     batch_clips: int = 16
-    """Clips handed to a model actor at a time."""
-
     batch_tokens: int = 16384
-    """Most tokens (visual, prompt and new ones) in one forward pass."""
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "bfloat16", "float16"):
-            raise SettingsError(
-                f"dtype is {self.dtype!r}; expected float32, bfloat16 or float16"
-            )
+            raise SettingsError(f"dtype is {self.dtype!r}; expected float32, bfloat16 or float16")
         if self.temporal_resample not in (None, "tei", "pi", "pi_const"):
             raise SettingsError(
                 f"temporal_resample is {self.temporal_resample!r}; expected tei, pi or pi_const"
@@ -148,19 +136,19 @@ class CaptionSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSettings:
-    """How many workers. Defaults come from what the cluster has (see ``pipeline.pools``)."""
+    """How many workers. Defaults come from what the cluster has (see ``pipeline.pools``).
+
+    Attributes:
+        decode_min: Fewest decode workers. Default: 1.
+        decode_max: Most decode workers. Default: the CPUs that the model actors leave.
+        caption_min: Fewest model actors. Default: 1.
+        caption_max: Most model actors. Default: one a GPU; without GPUs, one a quarter of the CPUs.
+    """
 
     decode_min: int | None = None
-    """Fewest decode workers. Default: 1."""
-
     decode_max: int | None = None
-    """Most decode workers. Default: the cluster's CPUs less what the model actors take."""
-
     caption_min: int | None = None
-    """Fewest model actors. Default: 1."""
-
     caption_max: int | None = None
-    """Most model actors. Default: one a GPU, or one a cluster without any."""
 
     def __post_init__(self) -> None:
         for low_name, high_name in (("decode_min", "decode_max"), ("caption_min", "caption_max")):
@@ -177,19 +165,19 @@ class PoolSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CommitSettings:
-    """When finished videos become visible, and how long a silent holder keeps the root."""
+    """When finished videos become visible, and how long a silent holder keeps the root.
+
+    Attributes:
+        every_s: Finished videos are committed together at least this often, seconds.
+        every_rows: ... and as soon as this many rows wait.
+        lease_s: A holder that has not renewed its lease for this long has lost it, seconds.
+        embedding_dtype: Type of stored vectors: float32 or float16.
+    """
 
     every_s: float = 20.0
-    """Finished videos are committed together at least this often, seconds."""
-
     every_rows: int = 20_000
-    """... and as soon as this many rows wait."""
-
     lease_s: float = 60.0
-    """A holder that has not renewed its lease for this long has lost it, seconds."""
-
     embedding_dtype: str = "float32"
-    """Type of stored vectors: float32 or float16."""
 
     def __post_init__(self) -> None:
         if self.embedding_dtype not in ("float32", "float16"):

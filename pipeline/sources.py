@@ -1,0 +1,103 @@
+"""From what a user names to references of videos: files, folders, globs.
+
+A folder gives its files of known video extensions, at any depth, and counts the others. A file that
+is named is always taken, whatever it is called. The order is that of the names, so two listings of
+the same archive are the same list; a file that is named twice comes once.
+"""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from flexivideo.errors import SettingsError
+from pipeline.identity import video_id
+from pipeline.local_uri import to_path, to_uri
+from pipeline.records import VideoRef
+
+__all__ = ["VIDEO_EXTENSIONS", "Listing", "disk_version", "local_ref"]
+
+VIDEO_EXTENSIONS = frozenset(
+    """3g2 3gp amv asf av1 avi divx dv f4v flv h264 h265 264 265 hevc ivf m1v m2p m2t m2ts m2v m4v
+    mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogm ogv ps qt rm rmvb ts vob vp8 vp9
+    vvc webm wmv y4m""".split()
+)
+
+
+class Listing:
+    """The videos under some sources, listed as they are asked for.
+
+    Attributes:
+        left: after iteration, extension to number of files that folders held and that were left
+            because no video is known under that extension.
+    """
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        """Check each source first, so that a mistyped name stops the run before it starts.
+
+        Raises:
+            SettingsError: if a source is neither a file nor a folder, and matches nothing.
+        """
+        if not sources:
+            raise SettingsError("no source was given; name files, folders or globs")
+        for source in sources:
+            if "://" in source:
+                raise SettingsError(
+                    f"{source!r} is a URL; this release reads local files, folders and globs"
+                )
+        self._named = [path for source in sources for path in _expand(source)]
+        self.left: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[VideoRef]:
+        """Each video once, folders in the order of their names."""
+        self.left.clear()
+        seen: set[str] = set()
+        for path in self._named:
+            for file in self._folder(path) if os.path.isdir(path) else (path,):
+                uri = to_uri(file)
+                if uri not in seen:
+                    seen.add(uri)
+                    yield local_ref(uri)
+
+    def _folder(self, folder: str) -> Iterator[str]:
+        for parent, folders, files in os.walk(folder):
+            folders.sort()
+            for name in sorted(files):
+                extension = os.path.splitext(name)[1].removeprefix(".").lower()
+                if extension in VIDEO_EXTENSIONS:
+                    yield os.path.join(parent, name)
+                else:
+                    self.left[extension] += 1
+
+
+def local_ref(uri: str) -> VideoRef:
+    """Reference of a file of this machine in the version it has now.
+
+    A file that is gone or may not be read still gives a reference: it ends as a row that says so.
+    """
+    try:
+        status = os.stat(to_path(uri))
+    except OSError:
+        return VideoRef(uri=uri, version="", video_id=video_id(uri, ""), size_bytes=None)
+    version = disk_version(status)
+    return VideoRef(
+        uri=uri, version=version, video_id=video_id(uri, version), size_bytes=status.st_size
+    )
+
+
+def disk_version(status: os.stat_result) -> str:
+    """Version of a file on a disk: ``<size>-<mtime_ns>``."""
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _expand(source: str) -> list[str]:
+    """The paths that a source names; a name that exists is never read as a glob."""
+    if os.path.lexists(source):
+        return [source]
+    matches = sorted(glob.glob(source, recursive=True))
+    if not matches:
+        raise SettingsError(
+            f"{source!r} names no file or folder and matches nothing; "
+            f"expected a file, a folder or a glob such as 'archive/**/*.mp4'"
+        )
+    return matches
