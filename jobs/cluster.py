@@ -1,0 +1,47 @@
+"""The Ray cluster a job runs on: the one it was submitted to, or one of its own on this machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+__all__ = ["Resources", "cluster"]
+
+# Ray reads these when it starts. No usage reports leave a machine unasked, and Ray's own C++ notes
+# about restartable actors would tear the display.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a cluster has in all."""
+
+    cpus: float
+    gpus: float
+
+
+@contextmanager
+def cluster() -> Iterator[Resources]:
+    """Join the cluster that RAY_ADDRESS names (a submitted job has it), or start a local one.
+
+    A cluster that was already joined by this process is used and left as it is.
+    """
+    joined_here = not ray.is_initialized()
+    if joined_here:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+        ray.init(logging_level="error", log_to_driver=False, **local)
+    try:
+        total = ray.cluster_resources()
+        yield Resources(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0))
+    finally:
+        if joined_here:
+            ray.shutdown()

@@ -1,0 +1,176 @@
+"""The whole run, top to bottom; the one file of the pipeline that knows Ray Data.
+
+    list -> resume -> [ decode + sample + ATS + pack ] -> [ caption + embed ] -> assemble -> commit
+    driver             a pool of CPU workers, 1:N,        a pool of model        driver
+                       rows of clips with pixels          actors, N:N
+
+Rows stream: blocks are small, so the first clips are captioned while their video is still being
+decoded, and Ray Data holds the decoders back once the object store's share of the queue is full.
+The driver is the writer. It puts the rows of each video together and commits whole videos only;
+whatever a dead worker or node tore apart is pending at the end of a pass and goes into another.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import pyarrow as pa
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext, Dataset
+
+from pipeline.assembly import Assembler
+from pipeline.caption_stage import CaptionPlan, CaptionStage
+from pipeline.commit import Committer
+from pipeline.decode_stage import DecodePlan, DecodeStage
+from pipeline.pools import Pool, Pools
+from pipeline.progress import Progress, Snapshot
+from pipeline.records import REF_SCHEMA, VideoRef
+from pipeline.retry import MAX_PASSES, lost_outcome
+
+__all__ = ["RunPlan", "captioned_rows", "index_videos"]
+
+MIB = 2**20
+
+# Rows leave a stage in blocks of this size. At Ray's 128 MiB nothing would reach the model before a
+# short video has ended; far smaller blocks cost more in bookkeeping than they save in waiting.
+BLOCK_BYTES = 4 * MIB
+
+# References are handed out in runs this long at most. Short runs keep the workers evenly loaded to
+# the end; one video a block would make a million blocks of a large archive.
+MAX_REFS_PER_BLOCK = 32
+BLOCKS_PER_WORKER = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What the stages of a run are given."""
+
+    decode: DecodePlan
+    caption: CaptionPlan
+    pools: Pools
+    batch_clips: int
+
+
+def index_videos(
+    refs: Sequence[VideoRef],
+    *,
+    plan: RunPlan,
+    assembler: Assembler,
+    committer: Committer,
+    progress: Progress,
+    on_progress: Callable[[Snapshot], None] = lambda snapshot: None,
+    waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> None:
+    """Index the videos and commit each as one whole; returns when all have a terminal row.
+
+    Args:
+        refs: what is to be done, each video once.
+        plan: what the stages are given.
+        assembler: puts the rows of each video together.
+        committer: makes whole videos visible.
+        progress: counts what passes.
+        on_progress: called with a snapshot whenever rows have come.
+        waiting: entered while the driver waits for rows, the only time at which an interruption
+            may be raised: never in the middle of a commit.
+    """
+    pending = {ref.video_id: ref for ref in refs}
+    for _ in range(MAX_PASSES):
+        stream = captioned_rows(list(pending.values()), plan)
+        while (arrival := _next(stream, waiting)) is not None:
+            rows, queued = arrival
+            progress.rows_arrived(rows, queued)
+            for video in assembler.push(rows):
+                del pending[video.video_id]
+                progress.video_ended(video.outcome)
+                committer.add(video)
+            if committer.due():
+                committer.commit()
+            on_progress(progress.snapshot())
+        if not pending:
+            break
+    for ref in pending.values():
+        lost = assembler.end_without_rows(ref, lost_outcome(MAX_PASSES))
+        progress.video_ended(lost.outcome)
+        committer.add(lost)
+    committer.commit()
+    on_progress(progress.snapshot())
+
+
+def captioned_rows(
+    refs: Sequence[VideoRef], plan: RunPlan
+) -> Iterator[tuple[pa.Table, dict[str, int]]]:
+    """Tables of ``CAPTIONED_SCHEMA`` as they become ready, with the blocks that wait by stage."""
+    dataset = captioned_dataset(refs, plan)
+    for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        yield rows, _queued(dataset)
+
+
+def _next(
+    stream: Iterator[tuple[pa.Table, dict[str, int]]],
+    waiting: Callable[[], AbstractContextManager[object]],
+) -> tuple[pa.Table, dict[str, int]] | None:
+    with waiting():
+        return next(stream, None)
+
+
+def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan) -> Dataset:
+    """The two stages over the references, lazily: nothing runs before it is iterated.
+
+    Both stages are actor pools, which Ray Data never fuses: a video that takes its decoder down
+    must not take a model with it. Both restart and retry without end, since what a video can do is
+    caught in the decode child; what kills a worker is the machine's doing.
+    """
+    _configure(DataContext.get_current())
+    dataset = ray.data.from_arrow(_ref_blocks(refs, plan.pools.decode.largest))
+    dataset = dataset.map_batches(
+        DecodeStage,
+        fn_constructor_args=(plan.decode,),
+        batch_size=1,
+        batch_format="pyarrow",
+        zero_copy_batch=True,
+        **_pool(plan.pools.decode),
+    )
+    return dataset.map_batches(
+        CaptionStage,
+        fn_constructor_args=(plan.caption,),
+        batch_size=plan.batch_clips,
+        batch_format="pyarrow",
+        zero_copy_batch=True,
+        **_pool(plan.pools.caption),
+    )
+
+
+def _pool(pool: Pool) -> dict[str, object]:
+    return {
+        "compute": ActorPoolStrategy(min_size=pool.smallest, max_size=pool.largest),
+        "num_cpus": pool.num_cpus,
+        "num_gpus": pool.num_gpus or None,
+    }
+
+
+def _configure(context: DataContext) -> None:
+    context.target_max_block_size = BLOCK_BYTES
+    context.enable_progress_bars = False  # the run shows its own
+    context.execution_options.preserve_order = False
+
+
+def _ref_blocks(refs: Sequence[VideoRef], n_workers: int) -> list[pa.Table]:
+    per_block = len(refs) // (n_workers * BLOCKS_PER_WORKER)
+    per_block = min(max(per_block, 1), MAX_REFS_PER_BLOCK)
+    table = pa.Table.from_pylist(
+        [{name: getattr(ref, name) for name in REF_SCHEMA.names} for ref in refs],
+        schema=REF_SCHEMA,
+    )
+    return [table.slice(start, per_block) for start in range(0, len(refs), per_block)]
+
+
+def _queued(dataset: Dataset) -> dict[str, int]:
+    """Blocks waiting for each stage: from the running executor, as Ray has no public count."""
+    executor = getattr(dataset, "_current_executor", None)
+    topology = getattr(executor, "_topology", None) or {}
+    queued = {}
+    for operator, state in topology.items():
+        for stage, name in ((DecodeStage, "decode"), (CaptionStage, "caption")):
+            if stage.__name__ in operator.name:
+                queued[name] = state.total_enqueued_input_blocks()
+    return queued

@@ -1,0 +1,166 @@
+"""Counters of a run and what can be said from them; the name of every metric stands here.
+
+The driver feeds a :class:`Progress` as rows pass by; :meth:`Progress.snapshot` gives one frozen
+:class:`Snapshot` for whoever shows it: a live display, plain lines, JSON, the row of the run. The
+clock is passed in, so no test has to wait.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["Progress", "Snapshot"]
+
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Where a run stands.
+
+    Attributes:
+        n_listed: videos found under the sources.
+        n_already_done: of these, done by earlier runs.
+        n_ended: videos that ended in this run.
+        by_status: status to number of videos ended in this run.
+        by_error_kind: error kind to number of videos ended in this run.
+        video_s: length of the videos ended in this run, seconds.
+        n_scenes: scenes of these.
+        n_clips: clips captioned so far, also of videos not yet ended.
+        n_visual_tokens: visual tokens of the captioned clips.
+        n_caption_tokens: tokens of their captions.
+        elapsed_s: wall time since the start.
+        busy_s: stage to worker seconds spent working.
+        n_workers: stage to size of its pool.
+        queued: stage to blocks waiting for it.
+    """
+
+    n_listed: int
+    n_already_done: int
+    n_ended: int
+    by_status: Mapping[str, int]
+    by_error_kind: Mapping[str, int]
+    video_s: float
+    n_scenes: int
+    n_clips: int
+    n_visual_tokens: int
+    n_caption_tokens: int
+    elapsed_s: float
+    busy_s: Mapping[str, float]
+    n_workers: Mapping[str, int]
+    queued: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def n_to_do(self) -> int:
+        """Videos of this run, ended or not."""
+        return self.n_listed - self.n_already_done
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Visual and caption tokens a second of wall time."""
+        return (self.n_visual_tokens + self.n_caption_tokens) / max(self.elapsed_s, 1e-9)
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of video a second of wall time."""
+        return self.video_s / max(self.elapsed_s, 1e-9)
+
+    @property
+    def busy_share(self) -> dict[str, float]:
+        """Stage to the share of its workers' time spent working, 0 to 1."""
+        return {
+            stage: min(1.0, busy / max(self.elapsed_s * self.n_workers.get(stage, 1), 1e-9))
+            for stage, busy in self.busy_s.items()
+        }
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Time left at the rate so far, seconds; None before the first video has ended."""
+        if not self.n_ended:
+            return None
+        return self.elapsed_s / self.n_ended * (self.n_to_do - self.n_ended)
+
+    def to_json(self) -> dict[str, object]:
+        """All fields and the figures made of them, ready for ``json.dumps``."""
+        return {
+            "n_listed": self.n_listed,
+            "n_already_done": self.n_already_done,
+            "n_ended": self.n_ended,
+            "by_status": dict(self.by_status),
+            "by_error_kind": dict(self.by_error_kind),
+            "video_hours": self.video_s / SECONDS_PER_HOUR,
+            "n_scenes": self.n_scenes,
+            "n_clips": self.n_clips,
+            "n_visual_tokens": self.n_visual_tokens,
+            "n_caption_tokens": self.n_caption_tokens,
+            "elapsed_s": self.elapsed_s,
+            "tokens_per_s": self.tokens_per_s,
+            "real_time_factor": self.real_time_factor,
+            "busy_s": dict(self.busy_s),
+            "busy_share": self.busy_share,
+            "queued": dict(self.queued),
+            "remaining_s": self.remaining_s,
+        }
+
+
+class Progress:
+    """Counts what passes the driver."""
+
+    def __init__(
+        self,
+        *,
+        n_listed: int,
+        n_already_done: int,
+        n_workers: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._n_listed, self._n_already_done = n_listed, n_already_done
+        self._n_workers = dict(n_workers)
+        self._clock, self._started = clock, clock()
+        self._by_status: Counter[str] = Counter()
+        self._by_error_kind: Counter[str] = Counter()
+        self._video_s = 0.0
+        self._n_scenes = self._n_clips = self._n_visual_tokens = self._n_caption_tokens = 0
+        self._busy_s = {stage: 0.0 for stage in n_workers}
+        self._queued: Mapping[str, int] = {}
+
+    def rows_arrived(self, rows: pa.Table, queued: Mapping[str, int]) -> None:
+        """Rows of ``CAPTIONED_SCHEMA`` reached the driver while so many blocks waited."""
+        self._busy_s["decode"] += pc.sum(rows["decode_busy_s"]).as_py() or 0.0
+        self._busy_s["caption"] += pc.sum(rows["caption_busy_s"]).as_py() or 0.0
+        self._n_clips += pc.sum(pc.equal(rows["kind"], "clip")).as_py() or 0
+        self._n_caption_tokens += pc.sum(rows["n_caption_tokens"]).as_py() or 0
+        tokens = pc.struct_field(rows["clip"], "n_visual_tokens")
+        self._n_visual_tokens += pc.sum(tokens).as_py() or 0
+        self._queued = queued
+
+    def video_ended(self, outcome: Mapping[str, object]) -> None:
+        """One video got its terminal status."""
+        self._by_status[str(outcome["status"])] += 1
+        if outcome.get("error_kind"):
+            self._by_error_kind[str(outcome["error_kind"])] += 1
+        self._video_s += outcome.get("duration_s") or 0.0  # type: ignore[operator]
+        self._n_scenes += outcome.get("n_scenes") or 0  # type: ignore[operator]
+
+    def snapshot(self) -> Snapshot:
+        """Where the run stands now."""
+        return Snapshot(
+            n_listed=self._n_listed,
+            n_already_done=self._n_already_done,
+            n_ended=self._by_status.total(),
+            by_status=dict(self._by_status),
+            by_error_kind=dict(self._by_error_kind),
+            video_s=self._video_s,
+            n_scenes=self._n_scenes,
+            n_clips=self._n_clips,
+            n_visual_tokens=self._n_visual_tokens,
+            n_caption_tokens=self._n_caption_tokens,
+            elapsed_s=self._clock() - self._started,
+            busy_s=dict(self._busy_s),
+            n_workers=dict(self._n_workers),
+            queued=dict(self._queued),
+        )
