@@ -12,22 +12,22 @@ whatever a dead worker or node tore apart is pending at the end of a pass and go
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import pyarrow as pa
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from pipeline.assembly import Assembler
-from pipeline.caption_stage import CaptionPlan, CaptionStage
+from pipeline.caption_stage import CaptionStage
 from pipeline.commit import Committer
-from pipeline.decode_stage import DecodePlan, DecodeStage
-from pipeline.pools import Pool, Pools
+from pipeline.decode_stage import DecodeStage
+from pipeline.pools import Pool
 from pipeline.progress import Progress, Snapshot
 from pipeline.records import REF_SCHEMA, VideoRef
 from pipeline.retry import MAX_PASSES, lost_outcome
+from pipeline.run_plan import RunPlan
 
-__all__ = ["RunPlan", "captioned_rows", "index_videos"]
+__all__ = ["captioned_dataset", "captioned_rows", "index_videos"]
 
 MIB = 2**20
 
@@ -39,16 +39,6 @@ BLOCK_BYTES = 4 * MIB
 # the end; one video a block would make a million blocks of a large archive.
 MAX_REFS_PER_BLOCK = 32
 BLOCKS_PER_WORKER = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPlan:
-    """What the stages of a run are given."""
-
-    decode: DecodePlan
-    caption: CaptionPlan
-    pools: Pools
-    batch_clips: int
 
 
 def index_videos(
@@ -133,7 +123,7 @@ def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan) -> Dataset:
     return dataset.map_batches(
         CaptionStage,
         fn_constructor_args=(plan.caption,),
-        batch_size=plan.batch_clips,
+        batch_size=plan.caption.settings.batch_clips,
         batch_format="pyarrow",
         zero_copy_batch=True,
         **_pool(plan.pools.caption),

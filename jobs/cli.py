@@ -1,0 +1,210 @@
+"""The ``flexivideo`` command line: what it is called, what it takes, how it ends.
+
+Exit codes: 0 all listed inputs have a terminal row, 1 the run could not finish (or, with
+``--strict``, a video failed), 2 usage.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from flexivideo.errors import FlexiVideoError, SettingsError
+from jobs.toml_options import toml_options
+from pipeline.settings import (
+    CaptionSettings,
+    CommitSettings,
+    DecodeSettings,
+    IndexSettings,
+    PackingSettings,
+    PoolSettings,
+    SegmentationSettings,
+)
+
+__all__ = ["app", "main"]
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+
+app = App(
+    name="flexivideo",
+    help="Index video archives: scenes, captions and embeddings in Parquet.",
+    config=toml_options,
+    help_format="markdown",
+    end_of_options_delimiter="--",
+)
+
+
+@app.command
+def index(
+    *source: str,
+    out: str,
+    config: Path | None = None,
+    json: bool = False,
+    strict: bool = False,
+    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group="Scenes")] = (
+        SegmentationSettings()
+    ),
+    packing: Annotated[PackingSettings, Parameter(name="*", group="Clips")] = PackingSettings(),
+    caption: Annotated[CaptionSettings, Parameter(name="*", group="Model")] = CaptionSettings(),
+    pools: Annotated[PoolSettings, Parameter(name="*", group="Workers")] = PoolSettings(),
+    decode: Annotated[DecodeSettings, Parameter(name="*", group="Limits")] = DecodeSettings(),
+    commit: Annotated[CommitSettings, Parameter(name="*", group="Commits")] = CommitSettings(),
+) -> int:
+    """Index videos into a dataset; what it already holds is not done again.
+
+    Index a folder with the small embedded model:
+
+        flexivideo index ~/videos --out ~/index
+
+    One file and a glob, with more frames a second and longer clips:
+
+        flexivideo index talk.mkv 'shows/**/*.mp4' --out index --sample-fps 4 --clip-s 20
+
+    A real model on a GPU, with its options from a file:
+
+        flexivideo index archive/ --out index --model Qwen/Qwen2.5-VL-3B-Instruct --dtype bfloat16
+
+        flexivideo index archive/ --out index --config nightly.toml --json
+
+    Parameters
+    ----------
+    source: str
+        Files, folders or globs. A folder gives its files of known video extensions.
+    out: str
+        Root of the dataset; made if it is not there.
+    config: Path
+        TOML file with any of these options, by name or in tables; flags win over it.
+    json: bool
+        Print one JSON object for the plan and one for the summary.
+    strict: bool
+        Exit with 1 if a video of this run did not end as success or skipped.
+    """
+    from jobs.display import choose_display  # the rest of the import takes seconds: only if needed
+    from jobs.index import run_index
+
+    settings = IndexSettings(
+        segmentation=segmentation,
+        packing=packing,
+        caption=caption,
+        pools=pools,
+        decode=decode,
+        commit=commit,
+    )
+    display = choose_display(as_json=json)
+    return run_index(source, out=out, settings=settings, display=display).exit_code(strict=strict)
+
+
+@app.command
+def show(root: str, video: str | None = None, *, scenes: bool = False, limit: int = 100) -> int:
+    """Show the videos of a dataset, or one video's clips with times and captions.
+
+        flexivideo show index
+
+        flexivideo show index talk.mkv --scenes
+
+    Parameters
+    ----------
+    root: str
+        Root of the dataset.
+    video: str
+        A video's id or the beginning of it, its uri, or its file's name.
+    scenes: bool
+        Show the video's scenes too.
+    limit: int
+        Most videos to list.
+    """
+    from jobs.show import show_dataset, show_video
+
+    if video is None:
+        show_dataset(root, limit=limit, console=Console())
+    else:
+        show_video(root, video, scenes=scenes, console=Console())
+    return 0
+
+
+@app.command
+def sql(root: str, query: str | None = None, *, json: bool = False) -> int:
+    """Ask a dataset in SQL: views videos, scenes, clips, embeddings, thumbnails, runs, settings.
+
+        flexivideo sql index "SELECT status, count(*) FROM videos GROUP BY ALL"
+
+        flexivideo sql index "SELECT uri, start_s, caption FROM clips JOIN videos USING (video_id)"
+
+        flexivideo sql index < report.sql
+
+    Parameters
+    ----------
+    root: str
+        Root of the dataset.
+    query: str
+        DuckDB SQL. Default: read from standard input.
+    json: bool
+        Print one JSON object a row.
+    """
+    from jobs.show import sql as run_sql
+
+    run_sql(root, sys.stdin.read() if query is None else query, as_json=json, console=Console())
+    return 0
+
+
+@app.command
+def scenes(
+    file: str,
+    *,
+    json: bool = False,
+    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group="Scenes")] = (
+        SegmentationSettings()
+    ),
+) -> int:
+    """Segment one file and print its scenes and frame differences: the tool for choosing tau.
+
+        flexivideo scenes talk.mkv
+
+        flexivideo scenes talk.mkv --tau 0.5 --sample-fps 8
+
+    Parameters
+    ----------
+    file: str
+        A video file.
+    json: bool
+        Print one JSON object a scene, with every frame's difference.
+    """
+    from jobs.scenes import show_scenes
+
+    return show_scenes(file, segmentation, as_json=json, console=Console())
+
+
+@app.command
+def demo(folder: str = "flexivideo-demo") -> int:
+    """Lay out a small archive, index it, show what was found and how much of it was right.
+
+        flexivideo demo
+
+        flexivideo demo /tmp/somewhere
+
+    Parameters
+    ----------
+    folder: str
+        Where the archive and its index go; a second run finds nothing left to do.
+    """
+    from jobs.demo import run_demo
+
+    return run_demo(Path(folder), console=Console())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        code = app(arguments, result_action="return_value", error_console=errors)
+    except SettingsError as error:
+        errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
+        sys.exit(EXIT_USAGE)
+    except FlexiVideoError as error:
+        errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
+        sys.exit(EXIT_ERROR)
+    sys.exit(code or 0)

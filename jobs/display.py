@@ -1,0 +1,221 @@
+"""How a run shows itself: a live view on a terminal, plain lines elsewhere, JSON for machines.
+
+All three get the same events in the same order: one plan, many snapshots, one summary.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.progress import SECONDS_PER_HOUR, Snapshot
+
+__all__ = [
+    "Display",
+    "JsonDisplay",
+    "LiveDisplay",
+    "PlainDisplay",
+    "RunPreview",
+    "choose_display",
+    "duration",
+    "printable",
+]
+
+# Plain lines come this far apart, so that the log of a night's job stays readable.
+PLAIN_INTERVAL_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPreview:
+    """What a run is about to do.
+
+    Attributes:
+        n_listed: videos under the sources.
+        n_done: of these, already done under the same settings.
+        left: extension to number of files in folders that were left as no video.
+        out: the root.
+        model: what captions.
+    """
+
+    n_listed: int
+    n_done: int
+    left: Mapping[str, int]
+    out: str
+    model: str
+
+    def sentence(self) -> str:
+        """The plan in one sentence for a person."""
+        to_do = self.n_listed - self.n_done
+        parts = [f"{_count(self.n_listed, 'video')} listed, {self.n_done} already done"]
+        parts.append("nothing is left to do" if not to_do else f"{to_do} to do")
+        if self.left:
+            kinds = ", ".join(
+                f"{number} {'.' + name if name else 'without extension'}"
+                for name, number in sorted(self.left.items())
+            )
+            parts.append(f"left {_count(sum(self.left.values()), 'other file')} ({kinds})")
+        return "; ".join(parts) + "."
+
+
+class Display(Protocol):
+    """What a run tells its display."""
+
+    def plan(self, preview: RunPreview) -> None:
+        """The run is about to start."""
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Rows have come."""
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
+        """The run is over; ``ended`` says how."""
+
+
+def choose_display(*, as_json: bool, console: Console | None = None) -> Display:
+    """JSON where asked for, live on a terminal, plain lines elsewhere."""
+    console = console or Console()
+    if as_json:
+        return JsonDisplay(console)
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+
+
+class JsonDisplay:
+    """One JSON object a line: a "plan", then a "summary"."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def plan(self, preview: RunPreview) -> None:
+        """See :class:`Display`."""
+        self._print(
+            event="plan",
+            n_listed=preview.n_listed,
+            n_already_done=preview.n_done,
+            left=dict(preview.left),
+            out=preview.out,
+            model=preview.model,
+        )
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A machine reads the summary; nothing is printed under way."""
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
+        """See :class:`Display`."""
+        self._print(event="summary", ended=ended, out=out, run_id=run_id, **snapshot.to_json())
+
+    def _print(self, **event: object) -> None:
+        self._console.out(json.dumps(event, ensure_ascii=True), highlight=False)
+
+
+class PlainDisplay:
+    """A line now and then."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._last_s = clock()
+
+    def plan(self, preview: RunPreview) -> None:
+        """See :class:`Display`."""
+        self._console.print(_plan_text(preview), soft_wrap=True)
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A line, unless the last one is too fresh."""
+        if self._clock() - self._last_s >= PLAIN_INTERVAL_S:
+            self._last_s = self._clock()
+            self._console.print(_progress_line(snapshot), soft_wrap=True, highlight=False)
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
+        """See :class:`Display`."""
+        self._console.print(_summary(snapshot, ended, out, run_id))
+
+
+class LiveDisplay:
+    """A bar and a small table that are redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+
+    def plan(self, preview: RunPreview) -> None:
+        """See :class:`Display`."""
+        self._console.print(_plan_text(preview))
+        if preview.n_done < preview.n_listed:
+            waiting = Text("starting the cluster's workers and the model ...", style="dim")
+            self._live = Live(waiting, console=self._console, transient=True)
+            self._live.start()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """See :class:`Display`."""
+        if self._live:
+            bar = ProgressBar(total=max(snapshot.n_to_do, 1), completed=snapshot.n_ended, width=60)
+            self._live.update(Group(bar, Text(_progress_line(snapshot))))
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
+        """See :class:`Display`."""
+        if self._live:
+            self._live.stop()
+        self._console.print(_summary(snapshot, ended, out, run_id))
+
+
+def duration(seconds: float | None) -> str:
+    """``1:02:03`` from an hour on, ``2:03`` below, ``?`` for None."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelled out: a file's name must not steer a terminal."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _plan_text(preview: RunPreview) -> str:
+    return f"{escape(preview.sentence())}\nmodel: {escape(preview.model)}"
+
+
+def _progress_line(now: Snapshot) -> str:
+    queued = ", ".join(f"{stage} {number}" for stage, number in now.queued.items()) or "none"
+    return (
+        f"{now.n_ended}/{now.n_to_do} videos, {now.video_s / SECONDS_PER_HOUR:.2f} h of video, "
+        f"{now.n_clips} clips, {now.tokens_per_s:,.0f} tokens/s, queued: {queued}, "
+        f"{duration(now.remaining_s)} left"
+    )
+
+
+def _summary(now: Snapshot, ended: str, out: str, run_id: str) -> Table:
+    table = Table(title=f"Run {run_id}: {ended}", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("videos", _counts(now.by_status) or "none")
+    if now.by_error_kind:
+        table.add_row("errors", _counts(now.by_error_kind))
+    table.add_row("already done", str(now.n_already_done))
+    table.add_row("video", f"{now.video_s / SECONDS_PER_HOUR:.3f} hours")
+    table.add_row("scenes, clips", f"{now.n_scenes:,} scenes, {now.n_clips:,} clips")
+    table.add_row("tokens", f"{now.n_visual_tokens:,} visual, {now.n_caption_tokens:,} of captions")
+    table.add_row("wall time", f"{now.elapsed_s:.1f} s, {now.real_time_factor:.1f} x real time")
+    table.add_row(
+        "busy", ", ".join(f"{stage} {share:.0%}" for stage, share in now.busy_share.items())
+    )
+    table.add_row("output", escape(out))
+    return table
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,117 @@
+"""``flexivideo scenes``: where ATS cuts one file, and why: the tool for choosing tau."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flexivideo.visual_spec import VisualSpec
+from pipeline.decode_stage import DecodePlan, DecodeStage
+from pipeline.local_uri import to_uri
+from pipeline.outcomes import Status
+from pipeline.records import REF_SCHEMA
+from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.sources import Listing, local_ref
+
+__all__ = ["segment_file", "show_scenes"]
+
+# A delta of 2 tau fills the bar: what matters is which side of tau it is on.
+BAR_CELLS = 24
+
+
+def segment_file(
+    file: str, segmentation: SegmentationSettings
+) -> tuple[list[dict], dict, SegmentationSettings]:
+    """Scenes of one file (rows of ``SCENE_TYPE``), its outcome, and the settings as they were used.
+
+    The file is read as the pipeline reads it: by the same stage, in a supervised child.
+    """
+    Listing([file])  # for its message when there is no such file
+    spec = VisualSpec.from_pretrained(None)
+    settled = replace(
+        segmentation,
+        sample_fps=segmentation.sample_fps or spec.sample_fps,
+        tau=segmentation.tau or spec.tau,
+    )
+    stage = DecodeStage(
+        DecodePlan(
+            segmentation=settled,
+            packing=PackingSettings(),
+            decode=DecodeSettings(thumbnails=False),
+            spec=spec,
+        )
+    )
+    ref = local_ref(to_uri(file))
+    refs = pa.Table.from_pylist(
+        [{name: getattr(ref, name) for name in REF_SCHEMA.names}], schema=REF_SCHEMA
+    )
+    attempts: dict[str, list[dict]] = {}
+    for row in _rows(stage, refs):
+        if row["kind"] == "video":
+            return attempts.get(row["attempt"], []), row["outcome"], settled
+        attempts.setdefault(row["attempt"], []).extend(row["scenes"])
+    raise RuntimeError(f"the decode stage ended without an outcome for {file!r}")
+
+
+def show_scenes(
+    file: str, segmentation: SegmentationSettings, *, as_json: bool, console: Console
+) -> int:
+    """Print a file's scenes and deltas; returns the exit code."""
+    scenes, outcome, settled = segment_file(file, segmentation)
+    if as_json:
+        for scene in scenes:
+            console.out(json.dumps(scene), highlight=False)
+        console.out(json.dumps({"outcome": outcome}), highlight=False)
+        return _exit_code(outcome)
+    if scenes:
+        console.print(_table(scenes, settled.tau or 0.0))
+    n_frames, n_scenes = outcome["n_frames_sampled"], outcome["n_scenes"]
+    console.print(
+        f"{escape(repr(file))}: {outcome['status']}"
+        + (
+            f" ({outcome['error_kind']}: {escape(outcome['error_message'])})"
+            if outcome["error_kind"]
+            else ""
+        )
+    )
+    console.print(
+        f"{n_frames} frames at {settled.sample_fps:g} fps, {n_scenes} scenes at tau {settled.tau:g}"
+        f"; fixed windows of two frames would be {(n_frames + 1) // 2}"
+    )
+    return _exit_code(outcome)
+
+
+def _rows(stage: DecodeStage, refs: pa.Table) -> Iterator[dict]:
+    for table in stage(refs):
+        yield from table.select(["kind", "attempt", "scenes", "outcome"]).to_pylist()
+
+
+def _table(scenes: list[dict], tau: float) -> Table:
+    table = Table("scene", "from", "to", "frames", "cut", "largest delta, against tau (|)")
+    for scene in scenes:
+        largest = max(scene["frame_deltas"])
+        cut = scene["cut_delta"]
+        table.add_row(
+            str(scene["scene_index"]),
+            f"{scene['start_s']:.2f} s",
+            f"{scene['end_s']:.2f} s",
+            str(scene["n_frames"]),
+            "" if cut is None else f"{cut:.3f}",
+            f"{largest:.3f} {_bar(largest, tau)}",
+        )
+    return table
+
+
+def _bar(delta: float, tau: float) -> str:
+    filled = min(BAR_CELLS, round(delta / (2 * tau) * BAR_CELLS))
+    cells = ["█" if cell < filled else "·" for cell in range(BAR_CELLS)]
+    cells.insert(BAR_CELLS // 2, "|")
+    return "".join(cells)
+
+
+def _exit_code(outcome: dict) -> int:
+    return 0 if outcome["status"] in (Status.SUCCESS, Status.PARTIAL) else 1

@@ -1,0 +1,139 @@
+"""``flexivideo show`` and ``flexivideo sql``: what a dataset holds, for a person."""
+
+import json
+import sys
+
+import duckdb
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flexivideo.errors import DatasetError, SettingsError
+from jobs.display import duration, printable
+from pipeline.views import connect
+
+__all__ = ["show_dataset", "show_video", "sql"]
+
+# Captions and names are printed whole up to here.
+MAX_CELL_CHARACTERS = 400
+
+
+def show_dataset(root: str, *, limit: int, console: Console) -> None:
+    """Print the current videos of a dataset and what they add up to."""
+    connection = connect(root)
+    rows = connection.execute(
+        """SELECT video_id, uri, status, error_kind, duration_s, n_scenes, n_clips
+           FROM videos ORDER BY uri LIMIT ?""",
+        [limit],
+    ).fetchall()
+    table = Table("video_id", "uri", "status", "length", "scenes", "clips")
+    for video_id, uri, status, error_kind, duration_s, n_scenes, n_clips in rows:
+        ending = status if error_kind is None else f"{status}: {error_kind}"
+        table.add_row(
+            video_id[:12], _cell(uri), ending, duration(duration_s), str(n_scenes), str(n_clips)
+        )
+    console.print(table)
+    total, hours, n_clips = connection.execute(
+        """SELECT count(*), coalesce(sum(duration_s), 0) / 3600, coalesce(sum(n_clips), 0)
+           FROM videos"""
+    ).fetchone() or (0, 0.0, 0)
+    shown = f", the first {limit} shown" if total > limit else ""
+    console.print(f"{total} videos{shown}, {hours:.3f} hours, {n_clips} clips")
+
+
+def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None:
+    """Print one video's clips with times and captions, and its scenes if asked.
+
+    Args:
+        root: the dataset.
+        video: a video_id or the beginning of one, a uri or the end of one.
+        scenes: print the scenes too.
+        console: where to.
+    """
+    connection = connect(root)
+    video_id, uri, status, error_kind, message = _find(connection, root, video)
+    console.print(f"[bold]{_cell(uri)}[/bold]  {video_id}")
+    console.print(status if error_kind is None else f"{status}: {error_kind}: {_cell(message)}")
+    clips = connection.execute(
+        """SELECT clip_index, start_s, end_s, n_scenes, boundary, caption, caption_status
+           FROM clips WHERE video_id = ? ORDER BY start_pts""",
+        [video_id],
+    ).fetchall()
+    table = Table("clip", "from", "to", "scenes", "starts at", "caption")
+    for index, start_s, end_s, n_scenes, boundary, caption, caption_status in clips:
+        text = (
+            _cell(caption)
+            if caption_status == "success"
+            else f"{_cell(caption)} [{caption_status}]"
+        )
+        table.add_row(
+            str(index), f"{start_s:.2f} s", f"{end_s:.2f} s", str(n_scenes), boundary, text
+        )
+    console.print(table)
+    if scenes:
+        console.print(_scene_table(connection, video_id))
+
+
+def sql(root: str, query: str, *, as_json: bool, console: Console) -> None:
+    """Run a query over the views and print its rows.
+
+    Raises:
+        SettingsError: if DuckDB refuses the query; the message is DuckDB's.
+    """
+    connection = connect(root)
+    try:
+        result = connection.execute(query)
+        names = [column[0] for column in result.description or []]
+        rows = result.fetchall()
+    except duckdb.Error as error:
+        raise SettingsError(f"the query failed: {error}") from error
+    if as_json:
+        for row in rows:
+            sys.stdout.write(json.dumps(dict(zip(names, row, strict=True)), default=str) + "\n")
+        return
+    table = Table(*(escape(name) for name in names))
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple:
+    matches = connection.execute(
+        """SELECT video_id, uri, status, error_kind, error_message FROM videos
+           WHERE starts_with(video_id, $1) OR uri = $1 OR ends_with(uri, '/' || $1)
+           ORDER BY uri""",
+        [video],
+    ).fetchall()
+    if not matches:
+        raise DatasetError(
+            f"no video of {root} has the id or name {video!r}; see them by show {root}"
+        )
+    if len(matches) > 1:
+        some = ", ".join(match[0][:12] + " " + match[1] for match in matches[:5])
+        raise DatasetError(f"{len(matches)} videos answer to {video!r}: {some}; give a longer id")
+    return matches[0]
+
+
+def _scene_table(connection: duckdb.DuckDBPyConnection, video_id: str) -> Table:
+    table = Table("scene", "clip", "from", "to", "frames", "cut_delta")
+    for index, clip, start_s, end_s, n_frames, cut in connection.execute(
+        """SELECT scene_index, clip_index, start_s, end_s, n_frames, cut_delta
+           FROM scenes WHERE video_id = ? ORDER BY start_pts""",
+        [video_id],
+    ).fetchall():
+        table.add_row(
+            str(index),
+            str(clip),
+            f"{start_s:.2f} s",
+            f"{end_s:.2f} s",
+            str(n_frames),
+            "" if cut is None else f"{cut:.3f}",
+        )
+    return table
+
+
+def _cell(value: object) -> str:
+    text = printable("" if value is None else str(value))
+    if len(text) > MAX_CELL_CHARACTERS:
+        text = text[: MAX_CELL_CHARACTERS - 1] + "…"
+    return escape(text)

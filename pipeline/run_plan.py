@@ -1,0 +1,91 @@
+"""From settings to what every stage is given, and to the ids under which the results stand.
+
+Defaults that belong to a checkpoint (sampling rate, tau, prompt, frame size) are settled here, so
+that a stage never has to guess and an id never hides one.
+"""
+
+from dataclasses import dataclass, replace
+
+from flexivideo.model_identity import model_digest
+from flexivideo.prompts import caption_prompt
+from flexivideo.visual_spec import VisualSpec
+from pipeline.caption_stage import CaptionPlan
+from pipeline.decode_stage import DecodePlan
+from pipeline.pools import Pools
+from pipeline.run_identity import RunIdentity
+from pipeline.settings import IndexSettings
+
+__all__ = ["RunPlan", "plan_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What the stages of a run are given."""
+
+    decode: DecodePlan
+    caption: CaptionPlan
+    pools: Pools
+    identity: RunIdentity
+
+
+def plan_run(settings: IndexSettings, pools: Pools) -> RunPlan:
+    """Settle all defaults; reads the checkpoint's files, not its weights into memory.
+
+    Raises:
+        ModelError: if the model cannot be found or is of another architecture.
+    """
+    asked, model = settings.caption, settings.caption.model
+    spec = VisualSpec.from_pretrained(
+        model,
+        temporal_resample=asked.temporal_resample,
+        max_pixels=settings.packing.max_pixels,
+    )
+    segmentation = replace(
+        settings.segmentation,
+        sample_fps=settings.segmentation.sample_fps or spec.sample_fps,
+        tau=settings.segmentation.tau or spec.tau,
+    )
+    prompt = asked.prompt or caption_prompt(model)
+    identity = RunIdentity.of(
+        segmenter={
+            "detector": "ats",
+            "sample_fps": segmentation.sample_fps,
+            "tau": segmentation.tau,
+            "max_scene_frames": segmentation.max_scene_frames,
+            "ats_side_px": segmentation.ats_side_px,
+            "ats_stride": segmentation.ats_stride,
+        },
+        packing={
+            "clip_s": settings.packing.clip_s,
+            "min_clip_s": settings.packing.min_clip_s,
+            "cut_delta": settings.packing.cut_delta,
+            "max_clip_tokens": settings.packing.max_clip_tokens,
+            "patch_size": spec.patch_size,
+            "merge_size": spec.merge_size,
+            "min_pixels": spec.min_pixels,
+            "max_pixels": spec.max_pixels,
+        },
+        model={
+            "name": model or "embedded",
+            "digest": model_digest(model, spec.temporal_resample),
+            "temporal_resample": spec.temporal_resample,
+            "dtype": asked.dtype,
+        },
+        prompt={"prompt": prompt, "max_new_tokens": asked.max_new_tokens, "decoding": "greedy"},
+    )
+    return RunPlan(
+        decode=DecodePlan(
+            segmentation=segmentation,
+            packing=settings.packing,
+            decode=settings.decode,
+            spec=spec,
+        ),
+        caption=CaptionPlan(
+            settings=asked,
+            prompt=prompt,
+            max_pixels=settings.packing.max_pixels,
+            threads=pools.caption_threads,
+        ),
+        pools=pools,
+        identity=identity,
+    )
