@@ -1,0 +1,85 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from jobs.display import (
+    JsonDisplay,
+    LiveDisplay,
+    PlainDisplay,
+    RunPreview,
+    choose_display,
+    duration,
+    printable,
+)
+from pipeline.progress import Progress
+
+PREVIEW = RunPreview(
+    n_listed=3, n_done=1, left={"txt": 2, "": 1}, out="/root/[index]", model="embedded"
+)
+
+
+@pytest.fixture
+def snapshot():
+    progress = Progress(n_listed=3, n_already_done=1, n_workers={"decode": 1, "caption": 1})
+    progress.video_ended({"status": "success", "duration_s": 3600.0, "n_scenes": 4})
+    progress.video_ended({"status": "failed", "error_kind": "empty"})
+    return progress.snapshot()
+
+
+def show(display, console, snapshot):
+    display.plan(PREVIEW)
+    display.update(snapshot)
+    display.summary(snapshot, "completed", PREVIEW.out, "run-1")
+    return console.file.getvalue()
+
+
+def terminal(**options):
+    return Console(file=io.StringIO(), width=100, **options)
+
+
+@pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
+def test_a_person_reads_plan_and_summary(kind, snapshot):
+    console = terminal(force_terminal=kind is LiveDisplay)
+    shown = show(kind(console), console, snapshot)
+    for word in ("3 videos listed", "1 already done", "3 other files", "2 .txt", "/root/[index]"):
+        assert word in shown
+    for word in ("completed", "1 success", "1 failed", "1 empty", "1.000 hours", "busy"):
+        assert word in shown
+
+
+def test_json_is_one_object_a_line_and_nothing_else(snapshot):
+    console = terminal()
+    plan, summary = map(json.loads, show(JsonDisplay(console), console, snapshot).splitlines())
+    assert (plan["event"], plan["n_listed"], plan["n_already_done"]) == ("plan", 3, 1)
+    assert (summary["event"], summary["ended"]) == ("summary", "completed")
+    assert summary["by_status"] == {"success": 1, "failed": 1}
+
+
+def test_a_terminal_gets_the_live_view_and_a_pipe_plain_lines():
+    assert isinstance(
+        choose_display(as_json=False, console=terminal(force_terminal=True)), LiveDisplay
+    )
+    assert isinstance(choose_display(as_json=False, console=terminal()), PlainDisplay)
+    assert isinstance(choose_display(as_json=True, console=terminal()), JsonDisplay)
+
+
+def test_plain_lines_come_no_faster_than_their_interval(snapshot):
+    clock = iter([0.0, 1.0, 11.0, 11.0, 12.0])
+    console = terminal()
+    display = PlainDisplay(console, clock=lambda: next(clock))
+    for _ in range(3):
+        display.update(snapshot)
+    assert len(console.file.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(None, "?"), (5, "0:05"), (59.6, "1:00"), (3661, "1:01:01")]
+)
+def test_durations(seconds, shown):
+    assert duration(seconds) == shown
+
+
+def test_a_name_cannot_steer_the_terminal():
+    assert printable("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\nc"

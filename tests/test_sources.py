@@ -1,0 +1,65 @@
+import os
+
+import pytest
+
+from flexivideo.errors import SettingsError
+from pipeline.sources import Listing
+
+
+@pytest.fixture
+def archive(tmp_path):
+    for name in ("b.mp4", "a/c.MKV", "a/notes.txt", "a/poster.jpg", "README"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+    return tmp_path
+
+
+def names(listing, root):
+    return [os.path.relpath(ref.uri, root) for ref in listing]
+
+
+def test_a_folder_gives_known_extensions_in_order_and_counts_the_others(archive):
+    listing = Listing([str(archive)])
+    assert names(listing, archive) == ["b.mp4", "a/c.MKV"]
+    assert listing.left == {"txt": 1, "jpg": 1, "": 1}
+
+
+def test_a_named_file_is_always_taken(archive):
+    listing = Listing([str(archive / "a/notes.txt")])
+    assert names(listing, archive) == ["a/notes.txt"]
+    assert not listing.left
+
+
+def test_a_video_that_two_sources_name_comes_once(archive):
+    listing = Listing([str(archive / "b.mp4"), str(archive), str(archive / "*.mp4")])
+    assert names(listing, archive) == ["b.mp4", "a/c.MKV"]
+
+
+def test_a_name_with_glob_characters_that_exists_is_a_name(tmp_path):
+    (tmp_path / "take[1].mp4").write_bytes(b"x")
+    (tmp_path / "take1.mp4").write_bytes(b"x")
+    assert names(Listing([str(tmp_path / "take[1].mp4")]), tmp_path) == ["take[1].mp4"]
+
+
+@pytest.mark.parametrize("source", ["missing.mp4", "no/*.mp4", "s3://bucket/key.mp4"])
+def test_a_source_that_names_nothing_stops_the_run_and_is_quoted(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="mp4"):
+        Listing([source])
+
+
+def test_the_id_follows_the_content_and_nothing_else(archive):
+    (before,) = Listing([str(archive / "b.mp4")])
+    assert [before] == list(Listing([str(archive / "b.mp4")]))
+    (archive / "b.mp4").write_bytes(b"longer")
+    (after,) = Listing([str(archive / "b.mp4")])
+    assert before.uri == after.uri
+    assert before.video_id != after.video_id
+
+
+def test_a_dangling_link_is_listed(tmp_path):
+    """What cannot be read must end as a row, not vanish from the list."""
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (ref,) = Listing([str(tmp_path)])
+    assert ref.size_bytes is None
