@@ -3,6 +3,7 @@ import json
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from jobs.display import (
     JsonDisplay,
@@ -32,7 +33,7 @@ def show(display, console, snapshot):
     display.plan(PREVIEW)
     display.update(snapshot)
     display.summary(snapshot, "completed", PREVIEW.out, "run-1")
-    return console.file.getvalue()
+    return Text.from_ansi(console.file.getvalue()).plain
 
 
 def terminal(**options):
