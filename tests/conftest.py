@@ -1,0 +1,40 @@
+"""What the tests share: one Ray cluster a session, the folder of real material, fixed seeds."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Before anything imports Ray or transformers: no reports, no hub, no colours in captured output.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("NO_COLOR", "1")
+os.environ.setdefault("COLUMNS", "100")
+
+DEFAULT_TEST_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A real cluster of two CPUs on this machine, used by every test that needs one."""
+    from jobs.cluster import cluster
+
+    with cluster() as resources:
+        yield resources
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Folder of real footage; the tests that want it skip where it is not laid out."""
+    folder = Path(os.environ.get("FLEXIVIDEO_TEST_DATA", DEFAULT_TEST_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"no test data in {folder}; set FLEXIVIDEO_TEST_DATA to measure on real files")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(20260)
