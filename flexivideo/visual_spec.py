@@ -1,0 +1,195 @@
+"""What a checkpoint wants to see: frame sizes, resampling mode, sampling rate and tau.
+
+Read from the checkpoint's JSON files alone, without torch, so that a decode worker can make just
+what the model will take.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flexivideo.errors import ModelError
+from flexivideo.frame_size import smart_resize
+from flexivideo.temporal_kernel import check_mode
+from flexivideo.virtual_frames import n_virtual_frames
+
+__all__ = ["EMBEDDED_CHECKPOINT", "VisualSpec", "checkpoint_folder", "read_json"]
+
+EMBEDDED_CHECKPOINT = Path(__file__).parent / "embedded"
+
+# A stock preprocessor allows 12.8 million pixels an image: 16,000 tokens a frame. For frames of a
+# video this cap holds unless max_pixels is named.
+STOCK_MAX_FRAME_PIXELS = 448 * 448
+
+# Qwen2.5-VL's own training rate for video, and the paper's tau and expanded length.
+DEFAULT_SAMPLE_FPS = 2.0
+DEFAULT_TAU = 0.2
+DEFAULT_T_INIT = 6
+
+OURS, STOCK = "flexivideo", "qwen2_5_vl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisualSpec:
+    """How frames become a model's input.
+
+    Attributes:
+        patch_size: side of a patch, pixels.
+        merge_size: patches a side that the connector merges into one token.
+        min_pixels: fewest pixels of a frame.
+        max_pixels: most pixels of a frame.
+        temporal_resample: "tei", "pi" or "pi_const".
+        t_init: taps of the expanded temporal kernel.
+        tau: ATS threshold the checkpoint was made for.
+        sample_fps: frames a second the checkpoint was made for.
+        caption_prompt: what the checkpoint was trained to be asked; None: any prompt.
+    """
+
+    patch_size: int
+    merge_size: int
+    min_pixels: int
+    max_pixels: int
+    temporal_resample: str
+    t_init: int
+    tau: float
+    sample_fps: float
+    caption_prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        check_mode(self.temporal_resample)
+
+    @property
+    def n_virtual_frames(self) -> int:
+        """Virtual frames that stand for a scene."""
+        return n_virtual_frames(mode=self.temporal_resample, t_init=self.t_init)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | None,
+        *,
+        temporal_resample: str | None = None,
+        max_pixels: int | None = None,
+    ) -> "VisualSpec":
+        """Spec of a checkpoint: a folder, a hub name, or None for the embedded one.
+
+        Args:
+            model: which checkpoint.
+            temporal_resample: instead of the checkpoint's mode (a stock Qwen2.5-VL: "tei").
+            max_pixels: instead of the checkpoint's (a stock Qwen2.5-VL: 448 * 448 a frame).
+
+        Raises:
+            ModelError: if there is no such checkpoint, or it is of another architecture.
+        """
+        folder = checkpoint_folder(model)
+        config = read_json(folder / "config.json")
+        architecture = config.get("model_type")
+        if architecture not in (OURS, STOCK):
+            raise ModelError(
+                f"{folder}: the checkpoint's model_type is {architecture!r}; "
+                f"expected {OURS} or {STOCK} (Qwen2.5-VL)"
+            )
+        pixels = _preprocessor(folder)
+        vision = config.get("vision_config") or {}
+        default_most = pixels.get("max_pixels", STOCK_MAX_FRAME_PIXELS)
+        if architecture == STOCK:
+            default_most = min(default_most, STOCK_MAX_FRAME_PIXELS)
+        factor = vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2)
+        most = max_pixels or default_most
+        if most < factor**2:
+            raise ModelError(
+                f"max_pixels is {most}; expected at least one token of {factor} x {factor} px"
+            )
+        return cls(
+            patch_size=vision.get("patch_size", 14),
+            merge_size=vision.get("spatial_merge_size", 2),
+            min_pixels=min(pixels.get("min_pixels", factor**2), most),
+            max_pixels=most,
+            temporal_resample=temporal_resample or config.get("temporal_resample", "tei"),
+            t_init=config.get("t_init", DEFAULT_T_INIT),
+            tau=config.get("tau", DEFAULT_TAU),
+            sample_fps=config.get("sample_fps", DEFAULT_SAMPLE_FPS),
+            caption_prompt=config.get("caption_prompt"),
+        )
+
+    def frame_size(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Height and width at which the model sees frames of this size."""
+        return smart_resize(
+            height_px,
+            width_px,
+            factor=self.patch_size * self.merge_size,
+            min_pixels=self.min_pixels,
+            max_pixels=self.max_pixels,
+        )
+
+    def tokens_per_scene(self, height_px: int, width_px: int) -> int:
+        """Visual tokens of one scene, whatever its length, for frames of this size."""
+        height, width = self.frame_size(height_px, width_px)
+        return height * width // (self.patch_size * self.merge_size) ** 2
+
+    def to_json(self) -> str:
+        """As JSON text; :meth:`from_json` reads it back equal."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "VisualSpec":
+        """Inverse of :meth:`to_json`."""
+        return cls(**json.loads(text))
+
+
+@cache
+def checkpoint_folder(model: str | None) -> Path:
+    """Folder of a checkpoint; a hub name is fetched into the hub's cache first.
+
+    Raises:
+        ModelError: if it is neither a folder with a config.json nor a name that the hub resolves.
+    """
+    folder = EMBEDDED_CHECKPOINT if model is None else Path(model)
+    if (folder / "config.json").is_file():
+        return folder
+    if model is None or folder.exists():
+        raise ModelError(f"{folder} holds no config.json; expected a checkpoint's folder")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(
+            snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.txt"])
+        )
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"{model!r} is no folder, and the model hub gave nothing under that name: {error}"
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        ModelError: if the file holds anything else.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"{path} holds a {type(document).__name__}; expected a JSON object")
+    return document
+
+
+def _preprocessor(folder: Path) -> Mapping[str, int]:
+    """The pixel limits of a checkpoint, wherever its generation of transformers wrote them."""
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        if (folder / name).is_file():
+            document = read_json(folder / name)
+            document |= document.get("image_processor") or {}
+            size = document.get("size") or {}
+            named = {
+                "min_pixels": document.get("min_pixels") or size.get("shortest_edge"),
+                "max_pixels": document.get("max_pixels") or size.get("longest_edge"),
+            }
+            return {key: value for key, value in named.items() if value}
+    return {}
