@@ -67,7 +67,7 @@ def plan_run(settings: IndexSettings, pools: Pools) -> RunPlan:
         },
         model={
             "name": model or "embedded",
-            "digest": model_digest(model, spec.temporal_resample),
+            "digest": model_digest(model),
             "temporal_resample": spec.temporal_resample,
             "dtype": asked.dtype,
         },

@@ -1,0 +1,229 @@
+"""Captions and vectors of clips, batched across videos under a token budget.
+
+The vision tower runs once a batch over all scenes of all its clips (its attention never crosses a
+scene, so packing changes nothing), and its output serves both the caption and the vector.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from flexivideo.checkpoints import load_model, load_processor
+from flexivideo.embedding import embed_inputs, embed_texts
+from flexivideo.errors import ModelError
+from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
+from flexivideo.processing_flexivideo import ClipInput, FlexiVideoProcessor, SceneInput
+from flexivideo.prompts import EMBEDDING_PROMPT
+from flexivideo.visual_spec import VisualSpec
+
+__all__ = ["CaptionEngine", "CaptionResult", "ClipInput", "SceneInput", "pack_by_tokens"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionResult:
+    """What became of one clip.
+
+    Attributes:
+        caption: the text; None where the model failed.
+        status: "success", "truncated" (the limit came before the end of the text) or "error".
+        n_caption_tokens: tokens generated, the end token not counted.
+        n_visual_tokens: tokens that the clip's scenes took.
+        embedding: unit vector float32 [D]; None where the model failed.
+        error_message: what failed; None unless it did.
+    """
+
+    caption: str | None
+    status: str
+    n_caption_tokens: int
+    n_visual_tokens: int
+    embedding: NDArray[np.float32] | None
+    error_message: str | None = None
+
+
+class CaptionEngine:
+    """A model and its processor, asked for captions and vectors."""
+
+    def __init__(
+        self, model: FlexiVideoForConditionalGeneration, processor: FlexiVideoProcessor
+    ) -> None:
+        self.model, self.processor = model, processor
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | None,
+        *,
+        dtype: str = "float32",
+        device: str | None = None,
+        attention: str | None = None,
+        temporal_resample: str | None = None,
+        max_pixels: int | None = None,
+    ) -> "CaptionEngine":
+        """Engine of a checkpoint; see :func:`flexivideo.checkpoints.load_model`."""
+        return cls(
+            load_model(
+                model,
+                dtype=dtype,
+                device=device,
+                attention=attention,
+                temporal_resample=temporal_resample,
+            ),
+            load_processor(model, temporal_resample=temporal_resample, max_pixels=max_pixels),
+        )
+
+    @property
+    def spec(self) -> VisualSpec:
+        """What the model wants to see."""
+        return self.processor.spec
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of a vector, D."""
+        return self.model.config.text_config.hidden_size
+
+    def caption(
+        self,
+        clips: Sequence[ClipInput],
+        *,
+        prompt: str,
+        max_new_tokens: int,
+        max_batch_tokens: int,
+    ) -> list[CaptionResult]:
+        """Caption and embed clips, greedily; the results are in the order of the clips.
+
+        A clip that the model cannot take ends with status "error"; the others do not suffer.
+
+        Args:
+            clips: any number, of any sizes.
+            prompt: what is asked of each.
+            max_new_tokens: longest caption.
+            max_batch_tokens: most tokens of a batch after padding: visual, prompt and new ones. A
+                clip that is larger alone goes alone.
+        """
+        question = self.processor.prompt(prompt)
+        n_text = len(self.processor.tokenizer(question)["input_ids"]) + max_new_tokens
+        lengths = [self.processor.n_visual_tokens(clip) + n_text for clip in clips]
+        results: list[CaptionResult | None] = [None] * len(clips)
+        for batch in pack_by_tokens(lengths, max_batch_tokens):
+            answers = self._caption_or_split([clips[i] for i in batch], question, max_new_tokens)
+            for index, answer in zip(batch, answers, strict=True):
+                results[index] = answer
+        return [result for result in results if result is not None]
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors float32 [N, D] of texts."""
+        return embed_texts(self.model, self.processor, texts).cpu().numpy()
+
+    def _caption_or_split(
+        self, clips: Sequence[ClipInput], question: str, max_new_tokens: int
+    ) -> list[CaptionResult]:
+        """The batch; if it fails, its halves, down to the one clip at fault."""
+        try:
+            return self._caption_batch(clips, question, max_new_tokens)
+        except (ModelError, RuntimeError, ValueError) as error:  # RuntimeError: also out of memory
+            message = f"{type(error).__name__}: {error}"
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(clips) > 1:
+            middle = len(clips) // 2
+            return [
+                *self._caption_or_split(clips[:middle], question, max_new_tokens),
+                *self._caption_or_split(clips[middle:], question, max_new_tokens),
+            ]
+        failed = CaptionResult(
+            caption=None,
+            status="error",
+            n_caption_tokens=0,
+            n_visual_tokens=self.processor.n_visual_tokens(clips[0]),
+            embedding=None,
+            error_message=message,
+        )
+        return [failed]
+
+    @torch.inference_mode()
+    def _caption_batch(
+        self, clips: Sequence[ClipInput], question: str, max_new_tokens: int
+    ) -> list[CaptionResult]:
+        vision = {
+            name: tensor.to(self.model.device)
+            for name, tensor in self.processor.vision_inputs(clips).items()
+        }
+        encoded = self.model.get_video_features(
+            vision.pop("pixel_values_videos"), vision["video_grid_thw"], return_dict=True
+        )
+        vectors = embed_inputs(
+            self.model, **self._inputs(EMBEDDING_PROMPT, clips, vision, encoded, 0)
+        )
+        if not torch.isfinite(vectors).all():
+            raise ModelError(
+                "the model gave no finite numbers for a clip; expected finite pixels, and a dtype "
+                "wide enough for the weights (try bfloat16 or float32)"
+            )
+        inputs = self._inputs(question, clips, vision, encoded, max_new_tokens)
+        sequences = self.model.generate(
+            **inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1
+        )
+        answers = sequences[:, inputs["input_ids"].shape[1] :].cpu()
+        return [
+            self._result(answer, clip, vector)
+            for answer, clip, vector in zip(answers, clips, vectors.cpu().numpy(), strict=True)
+        ]
+
+    def _inputs(
+        self,
+        text: str,
+        clips: Sequence[ClipInput],
+        vision: dict[str, Tensor],
+        encoded: BaseModelOutputWithPooling,
+        max_new_tokens: int,
+    ) -> dict[str, object]:
+        question = text if "<|video_pad|>" in text else self.processor.prompt(text)
+        tokens = self.processor.text_inputs([question] * len(clips), clips)
+        longest = tokens["input_ids"].shape[1] + max_new_tokens
+        context = self.model.config.text_config.max_position_embeddings
+        if longest > context:
+            raise ModelError(
+                f"a clip takes {longest} tokens with its prompt and caption; expected at most the "
+                f"model's {context}: lower max_clip_tokens, max_pixels or clip_s"
+            )
+        on_device = {name: tensor.to(self.model.device) for name, tensor in tokens.items()}
+        # A copy of the outer object: the model concatenates the features in place of its field.
+        outputs = BaseModelOutputWithPooling(pooler_output=encoded.pooler_output)
+        return on_device | vision | {"mm_encoder_outputs": {"video": outputs}}
+
+    def _result(
+        self, answer: Tensor, clip: ClipInput, vector: NDArray[np.float32]
+    ) -> CaptionResult:
+        ends = self.model.generation_config.eos_token_id
+        ends = set(ends) if isinstance(ends, list) else {ends}
+        tokens = answer.tolist()
+        end = next((index for index, token in enumerate(tokens) if token in ends), None)
+        kept = tokens if end is None else tokens[:end]
+        text = self.processor.tokenizer.decode(kept, skip_special_tokens=True)
+        return CaptionResult(
+            caption=text.strip(),
+            status="truncated" if end is None else "success",
+            n_caption_tokens=len(kept),
+            n_visual_tokens=self.processor.n_visual_tokens(clip),
+            embedding=vector,
+        )
+
+
+def pack_by_tokens(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices in batches whose padded size, count times longest, stays within the budget.
+
+    Sorted by length, longest first, so that little is padded; an item above the budget goes alone.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

@@ -1,0 +1,130 @@
+"""Model and processor from a checkpoint: ours, or a stock Qwen2.5-VL, in any precision."""
+
+from importlib.util import find_spec
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoTokenizer
+
+from flexivideo.configuration_flexivideo import FlexiVideoConfig
+from flexivideo.errors import ModelError
+from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.temporal_kernel import expand_kernel
+from flexivideo.visual_spec import OURS, VisualSpec, checkpoint_folder, read_json
+
+__all__ = ["expand_patch_embedding", "load_model", "load_processor"]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_model(
+    model: str | None,
+    *,
+    dtype: str = "float32",
+    device: str | None = None,
+    attention: str | None = None,
+    temporal_resample: str | None = None,
+) -> FlexiVideoForConditionalGeneration:
+    """A checkpoint's model, ready for inference.
+
+    Args:
+        model: a folder, a hub name, or None for the embedded checkpoint.
+        dtype: "float32", "bfloat16" or "float16".
+        device: default: the first GPU, or the CPU.
+        attention: default: "flash_attention_2" where it is installed and fits, else "sdpa".
+        temporal_resample: instead of the checkpoint's mode (a stock Qwen2.5-VL: "tei").
+
+    Raises:
+        ModelError: if the files are no such checkpoint, are broken, or lack a tensor.
+    """
+    folder = checkpoint_folder(model)
+    spec = VisualSpec.from_pretrained(model, temporal_resample=temporal_resample)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        loaded, report = FlexiVideoForConditionalGeneration.from_pretrained(
+            folder,
+            config=_config_as_saved(folder),
+            dtype=DTYPES[dtype],
+            attn_implementation=attention or _attention(device, dtype),
+            output_loading_info=True,
+        )
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{folder} cannot be loaded: {error}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(f"{folder} lacks {len(missing)} tensors, the first {missing[0]}")
+    if spec.temporal_resample != loaded.config.temporal_resample:
+        if loaded.config.temporal_resample == "tei":
+            expand_patch_embedding(loaded, t_init=spec.t_init, mode=spec.temporal_resample)
+        elif spec.temporal_resample == "tei":
+            raise ModelError(
+                f"{folder} holds an expanded kernel ({loaded.config.temporal_resample}); "
+                f"expected pi or pi_const for it, not tei"
+            )
+        loaded.config.temporal_resample = spec.temporal_resample
+    return loaded.to(device).eval()
+
+
+def load_processor(
+    model: str | None,
+    *,
+    temporal_resample: str | None = None,
+    max_pixels: int | None = None,
+) -> FlexiVideoProcessor:
+    """A checkpoint's processor, also for a stock Qwen2.5-VL, whose own is not needed.
+
+    Raises:
+        ModelError: if the tokenizer cannot be loaded, or lacks the video tokens.
+    """
+    spec = VisualSpec.from_pretrained(
+        model, temporal_resample=temporal_resample, max_pixels=max_pixels
+    )
+    folder = checkpoint_folder(model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if tokenizer.chat_template is None and (folder / "chat_template.json").is_file():
+            tokenizer.chat_template = read_json(folder / "chat_template.json")["chat_template"]
+        return FlexiVideoProcessor.from_spec(tokenizer, spec)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"the tokenizer of {folder} cannot be used: {error}") from error
+
+
+def expand_patch_embedding(
+    model: FlexiVideoForConditionalGeneration, *, t_init: int, mode: str
+) -> None:
+    """Temporal expansion initialisation in place: a two-tap patch embedding gets ``t_init`` taps.
+
+    Source: the paper's "Temporal Expansion Initialization"; see ``temporal_kernel.expand_kernel``.
+    """
+    embed = model.model.visual.patch_embed
+    old = embed.proj.weight
+    expanded = torch.from_numpy(expand_kernel(old.detach().double().cpu().numpy(), t_init))
+    embed.proj = torch.nn.Conv3d(
+        embed.in_channels,
+        embed.embed_dim,
+        kernel_size=tuple(expanded.shape[2:]),
+        stride=tuple(expanded.shape[2:]),
+        bias=False,
+    )
+    embed.proj.weight = torch.nn.Parameter(expanded.to(old.dtype).to(old.device))
+    embed.temporal_patch_size = t_init
+    model.config.vision_config.temporal_patch_size = t_init
+    model.config.t_init, model.config.temporal_resample = t_init, mode
+
+
+def _config_as_saved(folder) -> FlexiVideoConfig:  # type: ignore[no-untyped-def]
+    """Our configuration of a checkpoint; a stock one becomes training-free "tei"."""
+    document = read_json(folder / "config.json")
+    if document.pop("model_type") != OURS:
+        for part in ("vision_config", "text_config"):
+            if isinstance(document.get(part), dict):
+                document[part].pop("model_type", None)
+        document.pop("architectures", None)
+    return FlexiVideoConfig(**document)
+
+
+def _attention(device: str, dtype: str) -> str:
+    """flash-attn takes half precision on a GPU only."""
+    fits = device.startswith("cuda") and dtype != "float32"
+    return "flash_attention_2" if fits and find_spec("flash_attn") else "sdpa"

@@ -1,0 +1,88 @@
+"""FlexiVideo's configuration: Qwen2.5-VL's, and what the method adds to it.
+
+No ``from __future__ import annotations`` here: transformers makes dataclasses of these classes and
+checks the types at run time.
+"""
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLTextConfig,
+    Qwen2_5_VLVisionConfig,
+)
+
+from flexivideo.temporal_kernel import check_mode
+from flexivideo.virtual_frames import n_virtual_frames
+
+__all__ = ["FlexiVideoConfig", "FlexiVideoTextConfig", "FlexiVideoVisionConfig"]
+
+TEXT_POSITIONS = ("all_axes", "spatial")
+
+
+@strict
+class FlexiVideoVisionConfig(Qwen2_5_VLVisionConfig):
+    """Qwen2.5-VL's vision tower; ``temporal_patch_size`` is the number of virtual frames."""
+
+    model_type = "flexivideo_vision"
+
+
+@strict
+class FlexiVideoTextConfig(Qwen2_5_VLTextConfig):
+    """Qwen2.5-VL's language model."""
+
+    model_type = "flexivideo_text"
+
+
+@strict
+class FlexiVideoConfig(Qwen2_5_VLConfig):
+    """Qwen2.5-VL with one temporal kernel for scenes of every length.
+
+    Attributes:
+        temporal_resample: how the kernel meets a scene's length: "tei", "pi" or "pi_const".
+        t_init: taps of the expanded kernel (the paper: 6); "tei" expands at the scene's own length.
+        tau: ATS threshold the weights were trained with (the paper: 0.2).
+        sample_fps: sampled frames a second the weights were trained with.
+        text_position: where the text after a video begins in MRoPE: "all_axes", after the maximum
+            over all three axes, or "spatial", after the spatial maximum as transformers 5.23 does.
+        caption_prompt: the prompt the weights were trained with; None: any will do.
+    """
+
+    model_type = "flexivideo"
+    sub_configs_defaults = {  # noqa: RUF012 - the parent class reads a plain dictionary
+        "vision_config": FlexiVideoVisionConfig,
+        "text_config": FlexiVideoTextConfig,
+    }
+
+    temporal_resample: str = "tei"
+    t_init: int = 6
+    tau: float = 0.2
+    sample_fps: float = 2.0
+    text_position: str = "all_axes"
+    caption_prompt: str | None = None
+
+    def __post_init__(self, **kwargs):
+        """Fill in the parts, then refuse what cannot work together."""
+        super().__post_init__(**kwargs)
+        check_mode(self.temporal_resample)
+        if self.text_position not in TEXT_POSITIONS:
+            raise ValueError(
+                f"text_position is {self.text_position!r}; expected {' or '.join(TEXT_POSITIONS)}"
+            )
+        if self.tau < 0 or self.sample_fps <= 0:
+            raise ValueError(
+                f"tau is {self.tau} and sample_fps is {self.sample_fps}; "
+                f"expected tau not below zero and sample_fps above"
+            )
+        taps = self.vision_config.temporal_patch_size
+        expected = n_virtual_frames(mode=self.temporal_resample, t_init=self.t_init)
+        if taps != expected:
+            raise ValueError(
+                f"vision_config.temporal_patch_size is {taps}; expected {expected} for "
+                f"temporal_resample {self.temporal_resample!r} with t_init {self.t_init}"
+            )
+
+
+AutoConfig.register("flexivideo", FlexiVideoConfig)
+AutoConfig.register("flexivideo_vision", FlexiVideoVisionConfig)
+AutoConfig.register("flexivideo_text", FlexiVideoTextConfig)
