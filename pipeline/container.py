@@ -1,0 +1,152 @@
+"""Opening a file as a video: which container, which stream, what its header says.
+
+A file is opened as an open file, never by its name, so no name can be taken for a protocol or an
+option; and never as a format that reads other files (playlists, concatenation scripts), whatever
+its content says.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from flexivideo.errors import VideoRejected
+from pipeline.encryption import is_encrypted
+from pipeline.outcomes import ErrorKind
+
+__all__ = ["OpenVideo", "open_video"]
+
+# Formats that name other files or addresses, and devices.
+REFERRING_FORMATS = frozenset({"applehttp", "hls", "concat", "dash", "imf", "rtsp", "sdp", "rtp"})
+
+# One picture is no video: what ffmpeg calls a pipe of images is a renamed picture.
+PICTURE_FORMATS_SUFFIX = "_pipe"
+
+BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenVideo:
+    """A container that is open, and the stream that is watched.
+
+    Attributes:
+        container: PyAV's container.
+        stream: its video stream.
+        format_name: the container's short name.
+        codec: the codec's name.
+        time_base: seconds a pts tick.
+        pixel_aspect: width of a pixel over its height.
+        claimed_duration_s: what the header says of the stream's length; None where it is silent.
+        frame_step_pts: usual distance of two frames, at least one tick.
+    """
+
+    container: InputContainer
+    stream: VideoStream
+    format_name: str
+    codec: str
+    time_base: Fraction
+    pixel_aspect: Fraction
+    claimed_duration_s: float | None
+    frame_step_pts: int
+
+
+@contextmanager
+def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
+    """Open a seekable file for decoding.
+
+    Raises:
+        VideoRejected: not_a_video, no_video_stream, encrypted or unsupported_codec.
+    """
+    if is_encrypted(file):
+        raise VideoRejected(
+            ErrorKind.ENCRYPTED,
+            "the video track is encrypted; expected it in the clear: decrypt it",
+        )
+    file.seek(0)
+    try:
+        container = av.open(
+            file,
+            mode="r",
+            metadata_errors="replace",
+            buffer_size=BUFFER_BYTES,
+            options={"format_whitelist": ",".join(_allowed_formats())},
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoRejected(
+            ErrorKind.NOT_A_VIDEO,
+            f"no container format was recognised ({_reason(error)}); expected a video file",
+        ) from error
+    with container:
+        format_name = container.format.name
+        if format_name.endswith(PICTURE_FORMATS_SUFFIX):
+            raise VideoRejected(
+                ErrorKind.NOT_A_VIDEO, f"the file is a picture ({format_name}); expected a video"
+            )
+        stream = _video_stream(container)
+        stream.codec_context.thread_count = threads
+        stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
+        yield _describe(container, stream, format_name)
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    """The stream a player would show: the default one, else the largest; never cover art."""
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
+    if not streams:
+        raise VideoRejected(
+            ErrorKind.NO_VIDEO_STREAM,
+            f"the file has {len(container.streams)} streams and no video among them; "
+            f"expected a video stream",
+        )
+    decodable = [stream for stream in streams if stream.codec_context is not None]
+    if not decodable:
+        raise VideoRejected(
+            ErrorKind.UNSUPPORTED_CODEC,
+            "no decoder is known for the video's codec; expected one that ffmpeg decodes: "
+            "transcode it",
+        )
+    return max(
+        decodable,
+        key=lambda stream: (
+            bool(stream.disposition & av.stream.Disposition.default),
+            (stream.codec_context.width or 0) * (stream.codec_context.height or 0),
+            -stream.index,
+        ),
+    )
+
+
+def _describe(container: InputContainer, stream: VideoStream, format_name: str) -> OpenVideo:
+    time_base = stream.time_base or Fraction(1, 90_000)
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return OpenVideo(
+        container=container,
+        stream=stream,
+        format_name=format_name.split(",")[0],
+        codec=stream.codec_context.name,
+        time_base=time_base,
+        pixel_aspect=aspect if aspect and aspect > 0 else Fraction(1),
+        claimed_duration_s=float(stream.duration * time_base) if stream.duration else None,
+        frame_step_pts=max(1, round(1 / (rate * time_base))),
+    )
+
+
+def _allowed_formats() -> list[str]:
+    return sorted(
+        name
+        for names in av.formats_available
+        for name in names.split(",")
+        if name not in REFERRING_FORMATS
+    )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,137 @@
+"""Frames in presentation order, each with a timestamp, from whatever the file holds.
+
+Damage is counted, not raised: a packet that does not decode costs its frames and no more. Missing
+timestamps are made up from the frame before and its duration, backward ones likewise, and the
+report says that this was done.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import av
+from av.video.frame import VideoFrame
+
+from pipeline.container import OpenVideo
+
+__all__ = ["DecodeReport", "TimedFrame", "timed_frames"]
+
+# A decoder that has failed this often in a row will not recover; going on would only cost time.
+MAX_FAILURES_IN_A_ROW = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedFrame:
+    """A decoded frame and the half-open time it is on the screen.
+
+    Attributes:
+        image: PyAV's frame, not converted.
+        pts: presentation, ticks.
+        end_pts: presentation of the next frame, or the end of the last one, ticks.
+    """
+
+    image: VideoFrame
+    pts: int
+    end_pts: int
+
+
+@dataclass(kw_only=True)
+class DecodeReport:
+    """What a decode met; filled in as it goes.
+
+    Attributes:
+        n_frames: frames decoded.
+        n_corrupt: of these, how many the decoder flagged as damaged.
+        n_failures: packets that did not decode at all, and breaks of the container.
+        last_failure: what the last of them said.
+        synthesised: whether any timestamp was made up.
+        first_pts: first frame's presentation; None before it.
+        end_pts: end of the last frame.
+    """
+
+    n_frames: int = 0
+    n_corrupt: int = 0
+    n_failures: int = 0
+    last_failure: str = ""
+    synthesised: bool = False
+    first_pts: int | None = None
+    end_pts: int = 0
+
+
+def timed_frames(
+    video: OpenVideo, report: DecodeReport, beat: Callable[[], None] = lambda: None
+) -> Iterator[TimedFrame]:
+    """Every frame of the video, one frame behind the decoder.
+
+    Args:
+        video: open.
+        report: counts what is met.
+        beat: called for every packet and frame: signs of life.
+    """
+    waiting: tuple[VideoFrame, int] | None = None
+    for image in _images(video, report, beat):
+        pts = _pts(image, waiting, video, report)
+        if waiting is None:
+            report.first_pts = pts
+        else:
+            yield TimedFrame(image=waiting[0], pts=waiting[1], end_pts=pts)
+        waiting = (image, pts)
+        report.end_pts = pts + _duration(image, video)
+    if waiting is not None:
+        yield TimedFrame(image=waiting[0], pts=waiting[1], end_pts=report.end_pts)
+
+
+def _images(
+    video: OpenVideo, report: DecodeReport, beat: Callable[[], None]
+) -> Iterator[VideoFrame]:
+    failures_in_a_row = 0
+    packets = video.container.demux(video.stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:  # the container itself breaks off
+            _count_failure(report, error)
+            return
+        beat()
+        try:
+            images = packet.decode()
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError as error:
+            _count_failure(report, error)
+            failures_in_a_row += 1
+            if failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+                return
+            continue
+        for image in images:
+            failures_in_a_row = 0
+            report.n_frames += 1
+            report.n_corrupt += bool(image.is_corrupt)
+            beat()
+            yield image
+
+
+def _pts(
+    image: VideoFrame,
+    before: tuple[VideoFrame, int] | None,
+    video: OpenVideo,
+    report: DecodeReport,
+) -> int:
+    if before is None:
+        if image.pts is None:
+            report.synthesised = True
+        return image.pts or 0
+    if image.pts is None or image.pts <= before[1]:
+        report.synthesised = True
+        return before[1] + _duration(before[0], video)
+    return image.pts
+
+
+def _duration(image: VideoFrame, video: OpenVideo) -> int:
+    return image.duration or video.frame_step_pts
+
+
+def _count_failure(report: DecodeReport, error: av.error.FFmpegError) -> None:
+    report.n_failures += 1
+    report.last_failure = error.strerror or type(error).__name__

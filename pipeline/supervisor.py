@@ -1,0 +1,157 @@
+"""The parent's side of a decode child: started, watched, killed, replaced.
+
+The deadline is on progress and runs only while this side waits: a child that is not read from may
+take its time, one that is waited for must show a sign of life within ``progress_timeout_s``.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from pipeline.decode_child import BEAT, DONE, EXIT_OUT_OF_MEMORY, FAILED, HEADER_BYTES, ROWS
+from pipeline.decode_plan import DecodePlan
+from pipeline.outcomes import ErrorKind
+from pipeline.records import VideoRef
+
+__all__ = ["ChildDied", "DecodeChild"]
+
+READ_BYTES = 1 << 20
+
+# Libraries size their thread pools by the machine and would spend the memory limit on stacks.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1"}
+
+DEFAULT_COMMAND = (sys.executable, "-m", "pipeline.decode_child")
+
+
+class ChildDied(Exception):
+    """The child is gone, by its own doing or by ours.
+
+    Attributes:
+        error_kind: crashed, timed_out or out_of_memory.
+        seen: what was seen of it, in words.
+    """
+
+    def __init__(self, error_kind: ErrorKind, seen: str) -> None:
+        super().__init__(error_kind, seen)
+        self.error_kind, self.seen = error_kind, seen
+
+
+class DecodeChild:
+    """One decode child at a time, started when it is first needed."""
+
+    def __init__(self, plan: DecodePlan, command: Sequence[str] = DEFAULT_COMMAND) -> None:
+        self._plan, self._plan_json, self._command = plan, plan.to_json(), tuple(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._replies = -1
+        self._unread = bytearray()
+
+    def rows(self, ref: VideoRef, attempt: str) -> Iterator[pa.Table]:
+        """Rows of one video as they come; leaving early ends the child.
+
+        Raises:
+            ChildDied: if the child crashed, hung or ran out of memory.
+            RuntimeError: if the fault is in our own code.
+        """
+        started_s, finished = time.monotonic(), False
+        try:
+            self._send({"plan": self._plan_json, "ref": asdict(ref), "attempt": attempt})
+            while True:
+                kind, content = self._receive(started_s)
+                if kind == ROWS:
+                    yield pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+                elif kind == DONE:
+                    finished = True
+                    return
+                elif kind == FAILED:
+                    finished = True
+                    raise RuntimeError(f"decoding {ref.uri!r} failed: {content.decode()}")
+                elif kind != BEAT:
+                    raise RuntimeError(f"the decode child sent an unknown reply {kind!r}")
+        finally:
+            if not finished:
+                self.close()
+
+    def close(self) -> None:
+        """End the child, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stdin:
+                self._process.stdin.close()
+            os.close(self._replies)
+        self._process, self._replies, self._unread = None, -1, bytearray()
+
+    def _start(self) -> None:
+        self._replies, reply_fd = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*self._command, str(reply_fd), str(self._plan.decode.memory_limit_mib)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[reply_fd],
+                env=os.environ | ONE_THREAD,
+            )
+        finally:
+            os.close(reply_fd)
+
+    def _send(self, task: dict[str, object]) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._start()
+        line = json.dumps(task).encode() + b"\n"
+        try:
+            self._process.stdin.write(line)  # type: ignore[union-attr]
+            self._process.stdin.flush()  # type: ignore[union-attr]
+        except BrokenPipeError:
+            raise self._death(time.monotonic()) from None
+
+    def _receive(self, started_s: float) -> tuple[bytes, bytes]:
+        header = self._read(HEADER_BYTES, started_s)
+        return header[:1], self._read(int.from_bytes(header[1:]), started_s)
+
+    def _read(self, n_bytes: int, started_s: float) -> bytes:
+        timeout_s = self._plan.decode.progress_timeout_s
+        while len(self._unread) < n_bytes:
+            if not select.select([self._replies], [], [], timeout_s)[0]:
+                after_s = time.monotonic() - started_s
+                raise ChildDied(
+                    ErrorKind.TIMED_OUT,
+                    f"the decoder gave no packet or frame for {timeout_s:g} s, "
+                    f"{after_s:.1f} s after it began",
+                )
+            chunk = os.read(self._replies, READ_BYTES)
+            if not chunk:
+                raise self._death(started_s)
+            self._unread += chunk
+        content = bytes(self._unread[:n_bytes])
+        del self._unread[:n_bytes]
+        return content
+
+    def _death(self, started_s: float) -> ChildDied:
+        """What the end of a child that closed its pipe means."""
+        code = self._process.wait() if self._process else 0
+        after = f"{time.monotonic() - started_s:.1f} s after it began"
+        if code == EXIT_OUT_OF_MEMORY:
+            limit_mib = self._plan.decode.memory_limit_mib
+            return ChildDied(
+                ErrorKind.OUT_OF_MEMORY,
+                f"the decoder exceeded its memory limit of {limit_mib} MiB, {after}",
+            )
+        if code == -signal.SIGKILL:
+            return ChildDied(
+                ErrorKind.OUT_OF_MEMORY,
+                f"the decoder was killed from outside, as a machine short of memory does, {after}",
+            )
+        if code < 0:
+            name = signal.Signals(-code).name
+            return ChildDied(ErrorKind.CRASHED, f"the decoder died of {name}, {after}")
+        return ChildDied(ErrorKind.CRASHED, f"the decoder exited with code {code}, {after}")

@@ -1,0 +1,91 @@
+"""What a video's decode amounts to: from what was met to status, error kind and a sentence.
+
+Each sentence says what was received, what was expected and what to do about it.
+"""
+
+from dataclasses import dataclass
+
+from flexivideo.errors import SourceUnavailable, VideoRejected
+from pipeline.decode import DecodeReport
+from pipeline.outcomes import ErrorKind, Status
+
+__all__ = ["Verdict", "quarantine", "verdict_of_decode", "verdict_of_error"]
+
+# A header's length and the frames' may differ by this much before the rest counts as missing:
+# containers round, and sound is often a little longer than the pictures.
+MISSING_SHARE = 0.05
+MISSING_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a video ended, up to the model."""
+
+    status: Status
+    error_kind: ErrorKind | None = None
+    message: str | None = None
+
+
+def verdict_of_decode(
+    report: DecodeReport, *, duration_s: float, claimed_duration_s: float | None
+) -> Verdict:
+    """Verdict of a decode that came to its end.
+
+    Args:
+        report: what was met.
+        duration_s: first frame's presentation to the last one's end.
+        claimed_duration_s: length of the stream by the header; None where it is silent.
+    """
+    if not report.n_frames:
+        if report.n_failures:
+            return Verdict(
+                status=Status.FAILED,
+                error_kind=ErrorKind.CORRUPT,
+                message=f"none of {report.n_failures} packets decoded ({report.last_failure}); "
+                f"expected frames: fetch or encode the file again",
+            )
+        return Verdict(
+            status=Status.FAILED,
+            error_kind=ErrorKind.NO_FRAMES,
+            message="the video stream holds no frames; expected at least one: is it only the "
+            "first segment of a stream?",
+        )
+    missing_s = (claimed_duration_s or 0.0) - duration_s
+    if missing_s > max(MISSING_S, MISSING_SHARE * (claimed_duration_s or 0.0)):
+        return Verdict(
+            status=Status.PARTIAL,
+            error_kind=ErrorKind.TRUNCATED,
+            message=f"the frames end {missing_s:.1f} s before the {claimed_duration_s:.1f} s that "
+            f"the header claims; expected all of it: fetch the file again",
+        )
+    if report.n_failures or report.n_corrupt:
+        detail = f" ({report.last_failure})" if report.last_failure else ""
+        return Verdict(
+            status=Status.PARTIAL,
+            error_kind=ErrorKind.CORRUPT,
+            message=f"{report.n_failures} packets did not decode and {report.n_corrupt} of "
+            f"{report.n_frames} frames are damaged{detail}; expected none: fetch the file again",
+        )
+    return Verdict(status=Status.SUCCESS)
+
+
+def verdict_of_error(error: VideoRejected | SourceUnavailable) -> Verdict:
+    """Verdict of a video that could not be decoded at all, or may not be."""
+    kind = ErrorKind(error.error_kind)
+    if isinstance(error, SourceUnavailable):
+        status = Status.UNAVAILABLE
+    elif kind in (ErrorKind.TOO_LARGE, ErrorKind.TOO_LONG):
+        status = Status.SKIPPED
+    else:
+        status = Status.FAILED
+    return Verdict(status=status, error_kind=kind, message=error.detail)
+
+
+def quarantine(kind: ErrorKind, seen: str, tries: int) -> Verdict:
+    """Verdict of a video that took its decode child down at every try."""
+    return Verdict(
+        status=Status.QUARANTINED,
+        error_kind=kind,
+        message=f"{seen}, at each of {tries} tries; expected a decode that ends: look at the file, "
+        f"or raise the decode limits if it is only large",
+    )
