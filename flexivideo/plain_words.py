@@ -13,7 +13,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ATTRIBUTES", "Judgement", "Words", "judge", "parse_caption"]
+__all__ = ["ATTRIBUTES", "EMBEDDED_LIMITS", "Judgement", "Words", "judge", "parse_caption"]
+
+# Said wherever the embedded checkpoint's captions are shown.
+EMBEDDED_LIMITS = (
+    "the embedded checkpoint tells light, colour, detail and movement, and knows nothing of "
+    "people, objects, actions or speech; name a real model with --model"
+)
 
 # Mean luma in grey levels, and how far from a threshold a clip must be to be scored.
 LIGHTS = ("dark", "dim", "bright")

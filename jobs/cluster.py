@@ -1,6 +1,10 @@
 """The Ray cluster a job runs on: the one it was submitted to, or one of its own on this machine."""
 
+import logging
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +18,6 @@ __all__ = ["Resources", "cluster"]
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
@@ -38,10 +41,31 @@ def cluster() -> Iterator[Resources]:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
-        ray.init(logging_level="error", log_to_driver=False, **local)
+        with _without_chatter():
+            ray.init(logging_level="error", log_to_driver=False, **local)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         total = ray.cluster_resources()
         yield Resources(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0))
     finally:
         if joined_here:
             ray.shutdown()
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keep what Ray's C++ side says on starting from the screen, unless starting fails."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile("w+b") as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            with os.fdopen(os.dup(screen), "wb") as out:
+                shutil.copyfileobj(said, out)
+            raise
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)

@@ -74,7 +74,10 @@ class Display(Protocol):
     def update(self, snapshot: Snapshot) -> None:
         """Rows have come."""
 
-    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
+    def close(self) -> None:
+        """No more updates, however the run ended."""
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str) -> None:
         """The run is over; ``ended`` says how."""
 
 
@@ -106,9 +109,12 @@ class JsonDisplay:
     def update(self, snapshot: Snapshot) -> None:
         """A machine reads the summary; nothing is printed under way."""
 
-    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str) -> None:
         """See :class:`Display`."""
-        self._print(event="summary", ended=ended, out=out, run_id=run_id, **snapshot.to_json())
+        self._print(event="summary", ended=ended, out=out, **snapshot.to_json())
 
     def _print(self, **event: object) -> None:
         self._console.out(json.dumps(event, ensure_ascii=True), highlight=False)
@@ -131,9 +137,12 @@ class PlainDisplay:
             self._last_s = self._clock()
             self._console.print(_progress_line(snapshot), soft_wrap=True, highlight=False)
 
-    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str) -> None:
         """See :class:`Display`."""
-        self._console.print(_summary(snapshot, ended, out, run_id))
+        self._console.print(_summary(snapshot, ended, out))
 
 
 class LiveDisplay:
@@ -157,11 +166,15 @@ class LiveDisplay:
             bar = ProgressBar(total=max(snapshot.n_to_do, 1), completed=snapshot.n_ended, width=60)
             self._live.update(Group(bar, Text(_progress_line(snapshot))))
 
-    def summary(self, snapshot: Snapshot, ended: str, out: str, run_id: str) -> None:
-        """See :class:`Display`."""
+    def close(self) -> None:
+        """Take the live view away."""
         if self._live:
             self._live.stop()
-        self._console.print(_summary(snapshot, ended, out, run_id))
+            self._live = None
+
+    def summary(self, snapshot: Snapshot, ended: str, out: str) -> None:
+        """See :class:`Display`."""
+        self._console.print(_summary(snapshot, ended, out))
 
 
 def duration(seconds: float | None) -> str:
@@ -194,8 +207,8 @@ def _progress_line(now: Snapshot) -> str:
     )
 
 
-def _summary(now: Snapshot, ended: str, out: str, run_id: str) -> Table:
-    table = Table(title=f"Run {run_id}: {ended}", show_header=False, title_justify="left")
+def _summary(now: Snapshot, ended: str, out: str) -> Table:
+    table = Table(title=f"Run {ended}", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     table.add_row("videos", _counts(now.by_status) or "none")

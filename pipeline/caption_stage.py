@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from flexivideo.captioning import CaptionEngine, CaptionResult, ClipInput, SceneInput
 from pipeline.records import CAPTION_FIELDS, CAPTIONED_SCHEMA, PIXEL_FIELDS
@@ -29,22 +30,24 @@ class CaptionPlan:
         settings: the model and its batches.
         prompt: what the model is asked, resolved.
         max_pixels: most pixels of a frame as the model sees it; None: the checkpoint's.
-        threads: CPU threads for torch.
     """
 
     settings: CaptionSettings
     prompt: str
     max_pixels: int | None
-    threads: int
 
 
 class CaptionStage:
     """Captions and embeds the clips of a table of rows."""
 
-    def __init__(self, plan: CaptionPlan) -> None:
-        import torch  # here, so that the driver of a cluster can build the plan without it
+    def __init__(self, plan: CaptionPlan, threads: int) -> None:
+        """Load the model.
 
-        torch.set_num_threads(plan.threads)
+        Args:
+            plan: which, and what it is asked.
+            threads: CPU threads for torch, the actor's share of the machine.
+        """
+        torch.set_num_threads(threads)
         self._plan = plan
         self._engine = CaptionEngine.from_pretrained(
             plan.settings.model,

@@ -17,15 +17,16 @@ import pyarrow as pa
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from pipeline.assembly import Assembler
+from pipeline.assembly import Assembler, CompleteVideo
 from pipeline.caption_stage import CaptionStage
 from pipeline.commit import Committer
 from pipeline.decode_stage import DecodeStage
-from pipeline.pools import Pool
+from pipeline.pools import Pool, Pools
 from pipeline.progress import Progress, Snapshot
 from pipeline.records import REF_SCHEMA, VideoRef
-from pipeline.retry import MAX_PASSES, lost_outcome
+from pipeline.retry import MAX_PASSES
 from pipeline.run_plan import RunPlan
+from pipeline.verdicts import lost_rows
 
 __all__ = ["captioned_dataset", "captioned_rows", "index_videos"]
 
@@ -45,6 +46,7 @@ def index_videos(
     refs: Sequence[VideoRef],
     *,
     plan: RunPlan,
+    pools: Pools,
     assembler: Assembler,
     committer: Committer,
     progress: Progress,
@@ -56,6 +58,7 @@ def index_videos(
     Args:
         refs: what is to be done, each video once.
         plan: what the stages are given.
+        pools: how many workers of each.
         assembler: puts the rows of each video together.
         committer: makes whole videos visible.
         progress: counts what passes.
@@ -65,7 +68,7 @@ def index_videos(
     """
     pending = {ref.video_id: ref for ref in refs}
     for _ in range(MAX_PASSES):
-        stream = captioned_rows(list(pending.values()), plan)
+        stream = captioned_rows(list(pending.values()), plan, pools)
         while (arrival := _next(stream, waiting)) is not None:
             rows, queued = arrival
             progress.rows_arrived(rows, queued)
@@ -79,7 +82,7 @@ def index_videos(
         if not pending:
             break
     for ref in pending.values():
-        lost = assembler.end_without_rows(ref, lost_outcome(MAX_PASSES))
+        lost = CompleteVideo.without_rows(ref, lost_rows(MAX_PASSES), n_tries=MAX_PASSES)
         progress.video_ended(lost.outcome)
         committer.add(lost)
     committer.commit()
@@ -87,10 +90,10 @@ def index_videos(
 
 
 def captioned_rows(
-    refs: Sequence[VideoRef], plan: RunPlan
+    refs: Sequence[VideoRef], plan: RunPlan, pools: Pools
 ) -> Iterator[tuple[pa.Table, dict[str, int]]]:
     """Tables of ``CAPTIONED_SCHEMA`` as they become ready, with the blocks that wait by stage."""
-    dataset = captioned_dataset(refs, plan)
+    dataset = captioned_dataset(refs, plan, pools)
     for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         yield rows, _queued(dataset)
 
@@ -103,7 +106,7 @@ def _next(
         return next(stream, None)
 
 
-def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan) -> Dataset:
+def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan, pools: Pools) -> Dataset:
     """The two stages over the references, lazily: nothing runs before it is iterated.
 
     Both stages are actor pools, which Ray Data never fuses: a video that takes its decoder down
@@ -111,22 +114,22 @@ def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan) -> Dataset:
     caught in the decode child; what kills a worker is the machine's doing.
     """
     _configure(DataContext.get_current())
-    dataset = ray.data.from_arrow(_ref_blocks(refs, plan.pools.decode.largest))
+    dataset = ray.data.from_arrow(_ref_blocks(refs, pools.decode.largest))
     dataset = dataset.map_batches(
         DecodeStage,
         fn_constructor_args=(plan.decode,),
         batch_size=1,
         batch_format="pyarrow",
         zero_copy_batch=True,
-        **_pool(plan.pools.decode),
+        **_pool(pools.decode),
     )
     return dataset.map_batches(
         CaptionStage,
-        fn_constructor_args=(plan.caption,),
+        fn_constructor_args=(plan.caption, pools.caption_threads),
         batch_size=plan.caption.settings.batch_clips,
         batch_format="pyarrow",
         zero_copy_batch=True,
-        **_pool(plan.pools.caption),
+        **_pool(pools.caption),
     )
 
 

@@ -94,7 +94,7 @@ def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
-    """The stream a player would show: the default one, else the largest; never cover art."""
+    """The stream a player would show: one that moves, the default, the largest; never cover art."""
     streams = [
         stream
         for stream in container.streams.video
@@ -116,6 +116,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
     return max(
         decodable,
         key=lambda stream: (
+            stream.frames != 1,  # phones store a still beside the film
             bool(stream.disposition & av.stream.Disposition.default),
             (stream.codec_context.width or 0) * (stream.codec_context.height or 0),
             -stream.index,

@@ -129,7 +129,8 @@ def _pts(
 
 
 def _duration(image: VideoFrame, video: OpenVideo) -> int:
-    return image.duration or video.frame_step_pts
+    # Demuxers that know no duration leave none, or a single tick.
+    return image.duration if image.duration and image.duration > 1 else video.frame_step_pts
 
 
 def _count_failure(report: DecodeReport, error: av.error.FFmpegError) -> None:

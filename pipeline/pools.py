@@ -34,6 +34,11 @@ class Pools:
     caption: Pool
 
     @property
+    def n_workers(self) -> dict[str, int]:
+        """Stage to workers at most."""
+        return {"decode": self.decode.largest, "caption": self.caption.largest}
+
+    @property
     def caption_threads(self) -> int:
         """Threads that torch may use in a model actor."""
         return max(1, int(self.caption.num_cpus))

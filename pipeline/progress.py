@@ -17,6 +17,8 @@ __all__ = ["Progress", "Snapshot"]
 
 SECONDS_PER_HOUR = 3600.0
 
+STAGES = ("decode", "caption")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
@@ -115,18 +117,21 @@ class Progress:
         *,
         n_listed: int,
         n_already_done: int,
-        n_workers: Mapping[str, int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._n_listed, self._n_already_done = n_listed, n_already_done
-        self._n_workers = dict(n_workers)
+        self._n_workers: Mapping[str, int] = {}
         self._clock, self._started = clock, clock()
         self._by_status: Counter[str] = Counter()
         self._by_error_kind: Counter[str] = Counter()
         self._video_s = 0.0
         self._n_scenes = self._n_clips = self._n_visual_tokens = self._n_caption_tokens = 0
-        self._busy_s = {stage: 0.0 for stage in n_workers}
+        self._busy_s = dict.fromkeys(STAGES, 0.0)
         self._queued: Mapping[str, int] = {}
+
+    def started(self, n_workers: Mapping[str, int]) -> None:
+        """The workers are there: so many at most by stage."""
+        self._n_workers = n_workers
 
     def rows_arrived(self, rows: pa.Table, queued: Mapping[str, int]) -> None:
         """Rows of ``CAPTIONED_SCHEMA`` reached the driver while so many blocks waited."""

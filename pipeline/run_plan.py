@@ -11,7 +11,6 @@ from flexivideo.prompts import caption_prompt
 from flexivideo.visual_spec import VisualSpec
 from pipeline.caption_stage import CaptionPlan
 from pipeline.decode_stage import DecodePlan
-from pipeline.pools import Pools
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import IndexSettings
 
@@ -24,11 +23,16 @@ class RunPlan:
 
     decode: DecodePlan
     caption: CaptionPlan
-    pools: Pools
     identity: RunIdentity
 
+    @property
+    def embedding_metadata(self) -> dict[str, str]:
+        """What the vectors' column says of the model."""
+        model = self.identity.meanings[self.identity.model_id]
+        return {"model": str(model["name"]), "revision": str(model["digest"])}
 
-def plan_run(settings: IndexSettings, pools: Pools) -> RunPlan:
+
+def plan_run(settings: IndexSettings) -> RunPlan:
     """Settle all defaults; reads the checkpoint's files, not its weights into memory.
 
     Raises:
@@ -84,8 +88,6 @@ def plan_run(settings: IndexSettings, pools: Pools) -> RunPlan:
             settings=asked,
             prompt=prompt,
             max_pixels=settings.packing.max_pixels,
-            threads=pools.caption_threads,
         ),
-        pools=pools,
         identity=identity,
     )

@@ -3,13 +3,22 @@
 Each sentence says what was received, what was expected and what to do about it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flexivideo.errors import SourceUnavailable, VideoRejected
 from pipeline.decode import DecodeReport
 from pipeline.outcomes import ErrorKind, Status
 
-__all__ = ["Verdict", "quarantine", "verdict_of_decode", "verdict_of_error"]
+__all__ = [
+    "Verdict",
+    "lost_rows",
+    "quarantine",
+    "verdict_of_decode",
+    "verdict_of_error",
+    "verdict_with_captions",
+]
 
 # A header's length and the frames' may differ by this much before the rest counts as missing:
 # containers round, and sound is often a little longer than the pictures.
@@ -88,4 +97,39 @@ def quarantine(kind: ErrorKind, seen: str, tries: int) -> Verdict:
         error_kind=kind,
         message=f"{seen}, at each of {tries} tries; expected a decode that ends: look at the file, "
         f"or raise the decode limits if it is only large",
+    )
+
+
+def lost_rows(passes: int) -> Verdict:
+    """Verdict of a video whose rows never all arrived."""
+    return Verdict(
+        status=Status.QUARANTINED,
+        error_kind=ErrorKind.CRASHED,
+        message=f"its rows were lost in each of {passes} passes, as when workers die under it; "
+        f"expected all of one pass: look at the cluster, then run again under other settings",
+    )
+
+
+def verdict_with_captions(
+    outcome: Mapping[str, Any], *, n_clips: int, n_caption_errors: int
+) -> Verdict:
+    """The decode's verdict with the model's: failed if no clip got a caption, partial if some.
+
+    Args:
+        outcome: status, error_kind and error_message of the decode.
+        n_clips: clips of the video.
+        n_caption_errors: of these, how many the model could not take.
+    """
+    decoded = Verdict(
+        status=Status(outcome["status"]),
+        error_kind=outcome["error_kind"] and ErrorKind(outcome["error_kind"]),
+        message=outcome["error_message"],
+    )
+    if not n_caption_errors:
+        return decoded
+    return Verdict(
+        status=Status.FAILED if n_caption_errors == n_clips else Status.PARTIAL,
+        error_kind=ErrorKind.MODEL_ERROR,
+        message=f"the model failed on {n_caption_errors} of {n_clips} clips; "
+        f"see caption_error in clips",
     )

@@ -23,7 +23,7 @@ PREVIEW = RunPreview(
 
 @pytest.fixture
 def snapshot():
-    progress = Progress(n_listed=3, n_already_done=1, n_workers={"decode": 1, "caption": 1})
+    progress = Progress(n_listed=3, n_already_done=1)
     progress.video_ended({"status": "success", "duration_s": 3600.0, "n_scenes": 4})
     progress.video_ended({"status": "failed", "error_kind": "empty"})
     return progress.snapshot()
@@ -32,7 +32,8 @@ def snapshot():
 def show(display, console, snapshot):
     display.plan(PREVIEW)
     display.update(snapshot)
-    display.summary(snapshot, "completed", PREVIEW.out, "run-1")
+    display.close()
+    display.summary(snapshot, "completed", PREVIEW.out)
     return Text.from_ansi(console.file.getvalue()).plain
 
 

@@ -20,9 +20,9 @@ def clock():
 
 @pytest.fixture
 def progress(clock):
-    return Progress(
-        n_listed=10, n_already_done=4, n_workers={"decode": 2, "caption": 1}, clock=clock
-    )
+    progress = Progress(n_listed=10, n_already_done=4, clock=clock)
+    progress.started({"decode": 2, "caption": 1})
+    return progress
 
 
 def clip_row(**values):

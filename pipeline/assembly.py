@@ -1,0 +1,195 @@
+"""Rows back into videos: a video is whole when all rows of one attempt have come.
+
+Rows come in any order and mixture, and after a worker's death rows of two attempts may both come;
+attempts are kept apart, doubles dropped. Rows wait in a spool a video, in memory up to a few MB and
+on disk beyond, so that a long video costs the driver no memory.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from pipeline.outcomes import CaptionStatus
+from pipeline.records import CAPTIONED_SCHEMA, VideoRef
+from pipeline.verdicts import Verdict, verdict_with_captions
+
+__all__ = ["Assembler", "CompleteVideo"]
+
+SPOOL_IN_MEMORY_BYTES = 2 * 2**20
+
+
+class CompleteVideo:
+    """A video all of whose rows are there.
+
+    Attributes:
+        video_id: which.
+        uri: where it was listed.
+        version: in which version.
+        outcome: its ``OUTCOME_TYPE`` as a dictionary, captions taken into account.
+    """
+
+    def __init__(
+        self, video_id: str, uri: str, version: str, outcome: dict[str, Any], spool: "_Spool"
+    ) -> None:
+        self.video_id, self.uri, self.version = video_id, uri, version
+        self.outcome, self._spool = outcome, spool
+
+    @classmethod
+    def without_rows(cls, ref: VideoRef, verdict: Verdict, n_tries: int) -> "CompleteVideo":
+        """A video that ended without any clip."""
+        outcome = {
+            "n_rows": 0,
+            "timestamps_synthesised": False,
+            "n_frames_decoded": 0,
+            "n_frames_sampled": 0,
+            "n_scenes": 0,
+            "n_clips": 0,
+            "n_visual_tokens": 0,
+            "n_tries": n_tries,
+        }
+        outcome |= _verdict_columns(verdict)
+        return cls(ref.video_id, ref.uri, ref.version, outcome, _Spool())
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that it adds to the dataset: its scenes and clips, and its own."""
+        return 1 + int(self.outcome["n_clips"]) + int(self.outcome["n_scenes"])
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Its clip rows in order, a batch a row; can be read again."""
+        return self._spool.batches()
+
+    def close(self) -> None:
+        """Free the spool."""
+        self._spool.close()
+
+
+class Assembler:
+    """Takes rows of ``CAPTIONED_SCHEMA`` and gives back whole videos."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[str, dict[str, _Attempt]] = {}
+        self._complete: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for video_id in list(self._attempts):
+            self._forget(video_id)
+
+    def push(self, rows: pa.Table) -> list[CompleteVideo]:
+        """Take rows; returns the videos that became whole with them."""
+        whole = []
+        for batch in rows.combine_chunks().to_batches():
+            keys = batch.select(["video_id", "attempt"]).to_pylist()
+            for index, key in enumerate(keys):
+                video = self._take(key["video_id"], key["attempt"], batch.slice(index, 1))
+                if video is not None:
+                    whole.append(video)
+        return whole
+
+    def pending(self) -> list[str]:
+        """Ids of videos of which some rows have come, but not all of one attempt."""
+        return sorted(self._attempts)
+
+    def _take(self, video_id: str, attempt_id: str, row: pa.RecordBatch) -> CompleteVideo | None:
+        if video_id in self._complete:
+            return None  # a late double
+        attempts = self._attempts.setdefault(video_id, {})
+        attempt = attempts.setdefault(attempt_id, _Attempt())
+        attempt.take(row)
+        if not attempt.is_whole():
+            return None
+        spool = attempts.pop(attempt_id).spool
+        self._forget(video_id)
+        self._complete.add(video_id)
+        return CompleteVideo(
+            video_id,
+            row["uri"][0].as_py(),
+            row["version"][0].as_py(),
+            attempt.final_outcome(),
+            spool,
+        )
+
+    def _forget(self, video_id: str) -> None:
+        for attempt in self._attempts.pop(video_id, {}).values():
+            attempt.spool.close()
+
+
+class _Attempt:
+    """What has come of one execution of one video."""
+
+    def __init__(self) -> None:
+        self.spool = _Spool()
+        self._outcome: dict[str, Any] | None = None
+        self._n_caption_errors = 0
+
+    def take(self, row: pa.RecordBatch) -> None:
+        if row["kind"][0].as_py() == "video":
+            self._outcome = row["outcome"][0].as_py()
+        elif self.spool.add(row["row_index"][0].as_py(), row):
+            status = row["caption_status"][0].as_py()
+            self._n_caption_errors += status == CaptionStatus.ERROR
+
+    def is_whole(self) -> bool:
+        return self._outcome is not None and self.spool.holds_all(self._outcome["n_rows"])
+
+    def final_outcome(self) -> dict[str, Any]:
+        outcome = dict(self._outcome or {})
+        verdict = verdict_with_captions(
+            outcome, n_clips=outcome["n_clips"], n_caption_errors=self._n_caption_errors
+        )
+        return outcome | _verdict_columns(verdict)
+
+
+class _Spool:
+    """Rows by number, serialised to a temporary file that stays in memory while it is small."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY_BYTES)  # noqa: SIM115
+        self._where: dict[int, tuple[int, int]] = {}
+        self._end = 0
+
+    def add(self, number: int, row: pa.RecordBatch) -> bool:
+        """Keep a row; False if that number has come before."""
+        if number in self._where:
+            return False
+        content = row.serialize()
+        self._file.seek(self._end)
+        self._file.write(content)
+        self._where[number] = (self._end, len(content))
+        self._end += len(content)
+        return True
+
+    def holds_all(self, n_rows: int) -> bool:
+        """Whether it holds the rows 0 to n_rows - 1."""
+        return len(self._where) >= n_rows and all(number in self._where for number in range(n_rows))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for number in sorted(self._where):
+            offset, length = self._where[number]
+            self._file.seek(offset)
+            buffer = pa.py_buffer(self._file.read(length))
+            yield pa.ipc.read_record_batch(buffer, CAPTIONED_SCHEMA)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _verdict_columns(verdict: Verdict) -> Mapping[str, Any]:
+    columns = asdict(verdict)
+    return {
+        "status": str(columns["status"]),
+        "error_kind": columns["error_kind"] and str(columns["error_kind"]),
+        "error_message": columns["message"],
+    }

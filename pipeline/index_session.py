@@ -1,0 +1,136 @@
+"""A run's hold on a root: the lease taken, a sequence number sealed, leftovers removed."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import pyarrow.parquet as pq
+
+from flexivideo.errors import LeaseLost
+from pipeline.run_lease import Clock, Lease, LeaseRecord, acquire, utc_now
+from pipeline.schemas import VIDEOS
+from pipeline.store import Store
+from pipeline.tables import part_name, part_sequence, write_part
+
+__all__ = ["IndexSession", "open_for_index"]
+
+ROLE = "index"
+
+# Tables whose parts mean nothing without the ``videos`` part of their sequence number.
+DATA_TABLES = ("scenes", "clips", "embeddings", "thumbnails")
+
+RENEWALS_PER_LEASE = 3
+
+
+class IndexSession:
+    """The right to commit to a root.
+
+    Attributes:
+        store: the root.
+        run_id: the holder.
+        clock: UTC.
+        started_at: when the root was taken.
+        killed: record of the holder before, if it never gave the root back; else None.
+    """
+
+    def __init__(
+        self, store: Store, lease: Lease, before: LeaseRecord | None, clock: Clock
+    ) -> None:
+        self.store, self.clock, self._lease = store, clock, lease
+        self.run_id = lease.record.run_id
+        self.started_at = datetime.fromisoformat(lease.record.started_at)
+        self.killed = before if before is not None and not before.released else None
+        self._sequence = _seal(store)
+        self._lost: LeaseLost | None = None
+
+    def next_sequence(self) -> int:
+        """A sequence number that was never used."""
+        self._sequence += 1
+        return self._sequence
+
+    def check(self) -> None:
+        """See that the root is still ours.
+
+        Raises:
+            LeaseLost: if it is not.
+        """
+        if self._lost is None:
+            self.renew()
+        if self._lost is not None:
+            raise self._lost
+
+    def renew(self) -> None:
+        """Renew the lease; that it was lost is told by :meth:`check`."""
+        try:
+            self._lease.renew()
+        except LeaseLost as lost:
+            self._lost = lost
+
+
+@contextmanager
+def open_for_index(
+    store: Store, *, run_id: str, lease_s: float, clock: Clock = utc_now
+) -> Iterator[IndexSession]:
+    """Hold a root for writing.
+
+    Raises:
+        LeaseHeld: if another run holds it.
+    """
+    lease, before = acquire(store, ROLE, run_id=run_id, lease_s=lease_s, clock=clock)
+    try:
+        session = IndexSession(store, lease, before, clock)
+        remove_orphans(store)
+        with _renewing(session, lease_s / RENEWALS_PER_LEASE):
+            yield session
+    finally:
+        lease.release()
+
+
+def remove_orphans(store: Store) -> list[str]:
+    """Remove what dead runs left: unfinished files, and data parts that no commit names."""
+    removed = [path for path in store.list(".staging") if path.endswith(".partial")]
+    committed = _committed_sequences(store)
+    for table in DATA_TABLES:
+        for path in store.list(table):
+            if part_sequence(path) not in committed:
+                removed.append(path)
+    for path in removed:
+        store.delete(path)
+    return removed
+
+
+def _seal(store: Store) -> int:
+    """Take the next sequence number with an empty part, so that no predecessor can use it."""
+    used = [part_sequence(path) for path in store.list("videos")]
+    sequence = max((number for number in used if number is not None), default=-1) + 1
+    while not write_part(store, f"videos/{part_name(sequence)}", VIDEOS, []):
+        sequence += 1  # a predecessor's last commit came in between
+    return sequence
+
+
+def _committed_sequences(store: Store) -> set[int]:
+    """Sequence numbers with a ``videos`` part that is no seal."""
+    committed = set()
+    for path in store.list("videos"):
+        sequence = part_sequence(path)
+        if sequence is not None and pq.read_metadata(store.local_path(path)).num_rows:
+            committed.add(sequence)
+    return committed
+
+
+@contextmanager
+def _renewing(session: IndexSession, every_s: float) -> Iterator[None]:
+    stop = threading.Event()
+
+    def renew() -> None:
+        while not stop.wait(every_s):
+            session.renew()
+
+    thread = threading.Thread(target=renew, name="lease-renewal", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

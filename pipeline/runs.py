@@ -1,0 +1,90 @@
+"""The ``runs`` and ``settings`` tables: who did what with which settings, and how it ended."""
+
+import json
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from pipeline.index_session import IndexSession
+from pipeline.progress import Snapshot
+from pipeline.run_identity import RunIdentity
+from pipeline.schemas import RUNS, SETTINGS
+from pipeline.settings import IndexSettings
+from pipeline.tables import write_part
+
+__all__ = [
+    "COMPLETED",
+    "FAILED",
+    "INTERRUPTED",
+    "KILLED",
+    "note_killed",
+    "note_run",
+    "note_settings",
+]
+
+COMPLETED, INTERRUPTED, FAILED, KILLED = "completed", "interrupted", "failed", "killed"
+
+# What a result can depend on.
+PACKAGES = ("flexivideo", "av", "numpy", "pyarrow", "ray", "torch", "transformers")
+
+
+def note_run(
+    session: IndexSession, *, ended: str, settings: IndexSettings, snapshot: Snapshot
+) -> None:
+    """Write the row of this run, at its end."""
+    _write(
+        session,
+        {
+            "run_id": session.run_id,
+            "started_at": session.started_at,
+            "ended_at": session.clock(),
+            "ended": ended,
+            "host": socket.gethostname(),
+            "settings": json.dumps(asdict(settings)),
+            "versions": json.dumps(_versions()),
+            "counts": json.dumps(snapshot.to_json()),
+        },
+    )
+
+
+def note_killed(session: IndexSession) -> None:
+    """Write the row of the run before, if it was killed before it could."""
+    killed = session.killed
+    if killed is not None:
+        _write(
+            session,
+            {
+                "run_id": killed.run_id,
+                "started_at": datetime.fromisoformat(killed.started_at),
+                "ended": KILLED,
+                "host": killed.host,
+            },
+        )
+
+
+def note_settings(session: IndexSession, identity: RunIdentity) -> None:
+    """Write what each id of this run stands for, where that is not written yet."""
+    for settings_id, meaning in identity.meanings.items():
+        row = {
+            "settings_id": settings_id,
+            "kind": settings_id.partition("-")[0],
+            "meaning": json.dumps(meaning, sort_keys=True),
+        }
+        write_part(session.store, f"settings/part-{settings_id}.parquet", SETTINGS, [row])
+
+
+def _write(session: IndexSession, row: Mapping[str, object]) -> None:
+    write_part(session.store, f"runs/part-{row['run_id']}.parquet", RUNS, [dict(row)])
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,143 @@
+"""Where a dataset lives: a few operations that a disk and an object store both have.
+
+Everything above needs these alone: create a finished object only if its name is free, swap a small
+object if it still is what it was, read, list, delete. Object stores come behind the same methods.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from flexivideo.errors import SettingsError
+from pipeline.local_uri import to_path
+
+__all__ = ["LocalStore", "Store", "open_store"]
+
+# Unfinished files; on the same disk as the rest, so that a link can publish them.
+STAGING = ".staging"
+
+
+class Store(Protocol):
+    """A root and the objects under it, named by paths with forward slashes."""
+
+    root: str
+
+    def staging_file(self) -> Path:
+        """A new empty local file to write an object into."""
+
+    def create_if_absent(self, path: str, finished: Path) -> bool:
+        """Publish a staging file under a name, durably, unless the name is taken; it is used up."""
+
+    def compare_and_swap(self, path: str, expected: bytes | None, new: bytes) -> bool:
+        """Replace a small object if its content is as expected (None: it is absent)."""
+
+    def read(self, path: str) -> bytes | None:
+        """Content of an object; None if it is absent."""
+
+    def list(self, folder: str) -> Iterator[str]:
+        """Paths of the objects at any depth under a folder, sorted; none if it is absent."""
+
+    def delete(self, path: str) -> None:
+        """Remove an object if it is there."""
+
+    def local_path(self, path: str) -> str:
+        """What Arrow and DuckDB open."""
+
+
+class LocalStore:
+    """A root on a disk of this machine."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+
+    def staging_file(self) -> Path:
+        """See :class:`Store`."""
+        folder = Path(self.root, STAGING)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, suffix=".partial")
+        os.close(handle)
+        return Path(name)
+
+    def create_if_absent(self, path: str, finished: Path) -> bool:
+        """See :class:`Store`: a hard link cannot replace what is there."""
+        target = Path(self.root, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(finished)
+        try:
+            finished.chmod(0o644)
+            os.link(finished, target)
+        except FileExistsError:
+            return False
+        finally:
+            finished.unlink()
+        _sync(target.parent)
+        return True
+
+    def compare_and_swap(self, path: str, expected: bytes | None, new: bytes) -> bool:
+        """See :class:`Store`: under a lock that the kernel frees with its process."""
+        with self._lock():
+            if self.read(path) != expected:
+                return False
+            staged, target = self.staging_file(), Path(self.root, path)
+            staged.write_bytes(new)
+            _sync(staged)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged, target)
+            _sync(target.parent)
+            return True
+
+    def read(self, path: str) -> bytes | None:
+        """See :class:`Store`."""
+        try:
+            return Path(self.root, path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def list(self, folder: str) -> Iterator[str]:
+        """See :class:`Store`."""
+        for parent, folders, files in os.walk(Path(self.root, folder)):
+            folders.sort()
+            for name in sorted(files):
+                yield os.path.relpath(os.path.join(parent, name), self.root)
+
+    def delete(self, path: str) -> None:
+        """See :class:`Store`."""
+        Path(self.root, path).unlink(missing_ok=True)
+
+    def local_path(self, path: str) -> str:
+        """See :class:`Store`."""
+        return os.path.join(self.root, path)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        folder = Path(self.root, STAGING)
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def open_store(root: str) -> LocalStore:
+    """Store of a root; nothing is made before something is written.
+
+    Raises:
+        SettingsError: if the root is a URL, or exists and is no folder.
+    """
+    path = to_path(root)
+    if "://" in path:
+        raise SettingsError(f"root {root!r} is a URL; this release writes to local folders")
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise SettingsError(f"root {root!r} is a file; expected a folder, or a name that is free")
+    return LocalStore(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,81 @@
+"""The dataset as a reader should see it: DuckDB views that join what belongs together.
+
+A row counts only if the commit that wrote it stands and is the video's latest, so a reader sees
+whole videos at any time, whatever a run is doing. Nothing is written.
+"""
+
+import os
+import re
+
+import duckdb
+
+from flexivideo.errors import DatasetError
+from pipeline.schemas import TABLES
+from pipeline.store import open_store
+
+__all__ = ["connect"]
+
+# Tables without a commit of their own are shown as they are.
+PLAIN_TABLES = ("runs", "settings")
+
+# Which column of ``videos`` names the commit that a table's current rows stand under.
+COMMIT_COLUMNS = {
+    "scenes": "scenes_commit_id",
+    "clips": "commit_id",
+    "embeddings": "commit_id",
+    "thumbnails": "commit_id",
+}
+
+
+def connect(root: str) -> duckdb.DuckDBPyConnection:
+    """Connection with the views of a dataset.
+
+    They are videos (the current row of each), all_videos, scenes, clips, embeddings, thumbnails,
+    runs and settings. A table that has no part yet is an empty view of its schema.
+
+    Raises:
+        DatasetError: if there is no dataset under the root.
+    """
+    store = open_store(root)
+    if next(store.list("videos"), None) is None:
+        raise DatasetError(
+            f"there is no dataset in {root!r}: no file under {os.path.join(root, 'videos')}; "
+            f"expected the --out of an index run"
+        )
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    for table in TABLES:
+        _source(connection, store.root, table, has_parts=any(store.list(table)))
+    # Commit ids sort as the commits do; the latest one of a video is its current row.
+    connection.execute(
+        """CREATE VIEW videos AS SELECT * FROM all_videos
+           QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY commit_id DESC) = 1"""
+    )
+    for table, column in COMMIT_COLUMNS.items():
+        connection.execute(
+            f"""CREATE VIEW {table} AS SELECT part.* FROM all_{table} AS part
+                SEMI JOIN videos ON part.video_id = videos.video_id
+                AND part.commit_id = videos.{column}"""
+        )
+    return connection
+
+
+def _source(
+    connection: duckdb.DuckDBPyConnection, root: str, table: str, *, has_parts: bool
+) -> None:
+    view = table if table in PLAIN_TABLES else f"all_{table}"
+    if not has_parts:
+        connection.register(f"empty_{table}", TABLES[table].empty_table())
+        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM empty_{table}")
+        return
+    pattern = f"{_literal(root)}/{table}/**/*.parquet".replace("'", "''")
+    connection.execute(
+        f"""CREATE VIEW {view} AS
+            SELECT * FROM read_parquet('{pattern}', hive_partitioning = true,
+                                       union_by_name = true)"""
+    )
+
+
+def _literal(path: str) -> str:
+    """The path as a glob that matches itself alone."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
