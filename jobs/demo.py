@@ -19,13 +19,14 @@ MAX_SHOWN = 50
 def run_demo(folder: Path, *, console: Console) -> int:
     """Lay out, index, show, score; returns the exit code."""
     archive = lay_out_archive(folder / "archive", console=console)
-    root = folder / "index"
+    root = str(folder / "index")
     report = run_index(
         [str(archive.folder)],
-        out=str(root),
+        out=root,
         settings=IndexSettings(),
         display=choose_display(as_json=False, console=console),
     )
-    show_dataset(str(root), limit=MAX_SHOWN, console=console)
-    console.print(score_captions(str(root), archive.truth))
+    show_dataset(root, limit=MAX_SHOWN, console=console)
+    console.print(score_captions(root, archive.truth).sentence())
+    console.print(f"More: flexivideo show {root} bikes.mp4 --scenes", soft_wrap=True)
     return report.exit_code(strict=False)

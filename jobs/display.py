@@ -142,7 +142,7 @@ class PlainDisplay:
 
     def summary(self, snapshot: Snapshot, ended: str, out: str) -> None:
         """See :class:`Display`."""
-        self._console.print(_summary(snapshot, ended, out))
+        _print_summary(self._console, snapshot, ended, out)
 
 
 class LiveDisplay:
@@ -174,7 +174,7 @@ class LiveDisplay:
 
     def summary(self, snapshot: Snapshot, ended: str, out: str) -> None:
         """See :class:`Display`."""
-        self._console.print(_summary(snapshot, ended, out))
+        _print_summary(self._console, snapshot, ended, out)
 
 
 def duration(seconds: float | None) -> str:
@@ -205,6 +205,11 @@ def _progress_line(now: Snapshot) -> str:
         f"{now.n_clips} clips, {now.tokens_per_s:,.0f} tokens/s, queued: {queued}, "
         f"{duration(now.remaining_s)} left"
     )
+
+
+def _print_summary(console: Console, now: Snapshot, ended: str, out: str) -> None:
+    if now.n_to_do:  # else the plan has said it all
+        console.print(_summary(now, ended, out))
 
 
 def _summary(now: Snapshot, ended: str, out: str) -> Table:

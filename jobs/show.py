@@ -2,6 +2,8 @@
 
 import json
 import sys
+from itertools import takewhile
+from typing import Any
 
 import duckdb
 from rich.console import Console
@@ -9,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from flexivideo.errors import DatasetError, SettingsError
+from flexivideo.plain_words import EMBEDDED_LIMITS
 from jobs.display import duration, printable
+from pipeline.run_plan import EMBEDDED_NAME
 from pipeline.views import connect
 
 __all__ = ["show_dataset", "show_video", "sql"]
@@ -17,20 +21,39 @@ __all__ = ["show_dataset", "show_video", "sql"]
 # Captions and names are printed whole up to here.
 MAX_CELL_CHARACTERS = 400
 
+VIDEO_COLUMNS: dict[str, dict[str, Any]] = {
+    "id": {"no_wrap": True},
+    "video": {"overflow": "fold"},
+    "status": {},
+    "length": {"justify": "right", "no_wrap": True},
+    "scenes": {"justify": "right"},
+    "clips": {"justify": "right"},
+    "first caption": {"overflow": "fold"},
+}
+
 
 def show_dataset(root: str, *, limit: int, console: Console) -> None:
-    """Print the current videos of a dataset and what they add up to."""
+    """Print the current videos of a dataset, each with its first caption, and their sums."""
     connection = connect(root)
     rows = connection.execute(
-        """SELECT video_id, uri, status, error_kind, duration_s, n_scenes, n_clips
-           FROM videos ORDER BY uri LIMIT ?""",
+        """SELECT video_id, uri, status, error_kind, duration_s, n_scenes, n_clips, caption
+           FROM videos LEFT JOIN (SELECT video_id, caption FROM clips WHERE clip_index = 0)
+           USING (video_id) ORDER BY uri LIMIT ?""",
         [limit],
     ).fetchall()
-    table = Table("video_id", "uri", "status", "length", "scenes", "clips")
-    for video_id, uri, status, error_kind, duration_s, n_scenes, n_clips in rows:
-        ending = status if error_kind is None else f"{status}: {error_kind}"
+    folder = _common_folder([uri for _, uri, *_ in rows])
+    table = Table(title=escape(printable(folder)), title_justify="left")
+    for name, options in VIDEO_COLUMNS.items():
+        table.add_column(name, **options)
+    for video_id, uri, status, error_kind, duration_s, n_scenes, n_clips, caption in rows:
         table.add_row(
-            video_id[:12], _cell(uri), ending, duration(duration_s), str(n_scenes), str(n_clips)
+            video_id[:8],
+            _cell(uri.removeprefix(folder)),
+            status if error_kind is None else f"{status}: {error_kind}",
+            duration(duration_s),
+            str(n_scenes),
+            str(n_clips),
+            _cell(caption),
         )
     console.print(table)
     total, hours, n_clips = connection.execute(
@@ -39,6 +62,7 @@ def show_dataset(root: str, *, limit: int, console: Console) -> None:
     ).fetchone() or (0, 0.0, 0)
     shown = f", the first {limit} shown" if total > limit else ""
     console.print(f"{total} videos{shown}, {hours:.3f} hours, {n_clips} clips")
+    _say_limits(connection, console)
 
 
 def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None:
@@ -72,6 +96,7 @@ def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None
     console.print(table)
     if scenes:
         console.print(_scene_table(connection, video_id))
+    _say_limits(connection, console)
 
 
 def sql(root: str, query: str, *, as_json: bool, console: Console) -> None:
@@ -112,6 +137,24 @@ def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple
         some = ", ".join(match[0][:12] + " " + match[1] for match in matches[:5])
         raise DatasetError(f"{len(matches)} videos answer to {video!r}: {some}; give a longer id")
     return matches[0]
+
+
+def _say_limits(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Say what the embedded checkpoint cannot know, if it wrote any of the captions."""
+    embedded = connection.execute(
+        """SELECT 1 FROM settings SEMI JOIN videos ON settings_id = model_id
+           WHERE meaning ->> '$.name' = ?""",
+        [EMBEDDED_NAME],
+    ).fetchone()
+    if embedded:
+        console.print(f"[dim]captions: {EMBEDDED_LIMITS}[/dim]")
+
+
+def _common_folder(uris: list[str]) -> str:
+    """The folder that all the uris lie in, with its slash; empty if there is none."""
+    parts = zip(*(uri.split("/")[:-1] for uri in uris), strict=False)
+    shared = takewhile(lambda names: len(set(names)) == 1, parts)
+    return "".join(f"{names[0]}/" for names in shared)
 
 
 def _scene_table(connection: duckdb.DuckDBPyConnection, video_id: str) -> Table:

@@ -14,7 +14,9 @@ from pipeline.decode_stage import DecodePlan
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import IndexSettings
 
-__all__ = ["RunPlan", "plan_run"]
+__all__ = ["EMBEDDED_NAME", "RunPlan", "plan_run"]
+
+EMBEDDED_NAME = "embedded"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ def plan_run(settings: IndexSettings) -> RunPlan:
             "max_pixels": spec.max_pixels,
         },
         model={
-            "name": model or "embedded",
+            "name": model or EMBEDDED_NAME,
             "digest": model_digest(model),
             "temporal_resample": spec.temporal_resample,
             "dtype": asked.dtype,

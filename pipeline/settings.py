@@ -59,7 +59,7 @@ class PackingSettings:
     """
 
     clip_s: float = 10.0
-    min_clip_s: float = 1.0
+    min_clip_s: float = 2.0
     cut_delta: float = 1.0
     max_clip_tokens: int = 4096
     max_pixels: int | None = None
