@@ -1,139 +1,226 @@
 """Words whose truth can be computed from any pixels: the world of the embedded checkpoint.
 
-A clip is dark, dim or bright; plain or detailed; mostly of one colour; still, slow or fast. The
-rule below says which, from the frames as the model sees them, so that rendered and real footage are
-judged alike. Near a threshold a word is neither right nor wrong: such an attribute is not scored.
+A clip is dark, dim or bright; plain or detailed; mostly of one colour; and there is no, slow or
+fast movement in it. :func:`judge` is the written rule. It looks at the sampled frames at the size
+the model sees them, so rendered and real footage are judged alike. Within a margin around each
+threshold recompression could turn the word, so there it is neither right nor wrong: not scored.
+
+    measure   frames -> Measures     what the rule looks at, in physical units
+    decide    Measures -> Judgement  the thresholds and their margins
+    judge     both at once
+
+"Movement" is what changes from one half second to the next, whether the camera moves, a thing, or
+the light.
 
 Shapes: T frames, H, W pixels, 3 RGB.
 """
 
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ATTRIBUTES", "EMBEDDED_LIMITS", "Judgement", "Words", "judge", "parse_caption"]
+from flexivideo.segmentation import frame_difference
 
-# Said wherever the embedded checkpoint's captions are shown.
-EMBEDDED_LIMITS = (
-    "the embedded checkpoint tells light, colour, detail and movement, and knows nothing of "
-    "people, objects, actions or speech; name a real model with --model"
-)
+__all__ = [
+    "ATTRIBUTES",
+    "VOCABULARY",
+    "Judgement",
+    "Measures",
+    "Score",
+    "Words",
+    "decide",
+    "judge",
+    "measure",
+    "parse_caption",
+]
 
-# Mean luma in grey levels, and how far from a threshold a clip must be to be scored.
+# Mean luma, grey levels, and how far from a threshold a clip must be to be scored.
 LIGHTS = ("dark", "dim", "bright")
 LIGHT_THRESHOLDS = (60.0, 110.0)
 LIGHT_MARGIN = 8.0
 
-# Mean of the luma's absolute horizontal and vertical steps, grey levels.
+# Mean luma step to the right plus mean luma step down, grey levels a pixel.
 DETAILS = ("plain", "detailed")
 DETAIL_THRESHOLD = 9.0
 DETAIL_RATIO = 1.25
 
-# Mean absolute luma step from one sampled frame to the next, grey levels.
+# Mean frame difference (the paper's Delta, the unit of tau) over half a second.
 AMOUNTS = ("still", "slow", "fast")
-AMOUNT_THRESHOLDS = (1.5, 8.0)
-AMOUNT_RATIO = 1.35
+AMOUNT_THRESHOLDS = (0.06, 0.25)
+AMOUNT_RATIO = 1.3
+AMOUNT_STEP_S = 0.5
 
 # Below this mean chroma (largest less smallest channel, grey levels) all is grey; else the sector
-# of the colour circle (degrees) that holds most of the chroma, if it is ahead of the next.
+# of the colour circle (degrees at which it begins) that holds most of the chroma.
 GREY_CHROMA = 22.0
 GREY_MARGIN = 6.0
-SECTORS = {"red": 340, "orange": 18, "green": 70, "blue": 165, "purple": 260}
+SECTORS = {"red": 345, "orange": 18, "yellow": 45, "green": 70, "blue": 165, "purple": 260}
 COLOURS = ("grey", *SECTORS)
 SECTOR_LEAD = 0.15
+HUE_MARGIN_DEGREES = 6.0
+
+# Codecs keep colour at half the resolution, so it is looked at in blocks of this side.
+COLOUR_BLOCK_PX = 4
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
+VOCABULARY = {"light": LIGHTS, "detail": DETAILS, "colour": COLOURS, "amount": AMOUNTS}
+
+_MOVEMENT = {
+    "still": "without movement",
+    "slow": "with slow movement",
+    "fast": "with fast movement",
+}
+_AMOUNT_OF = {phrase: word for word, phrase in _MOVEMENT.items()}
 _CAPTION = re.compile(
-    rf"An? (?P<light>{'|'.join(LIGHTS)}), (?P<detail>{'|'.join(DETAILS)}) view, "
-    rf"mostly (?P<colour>{'|'.join(COLOURS)}), (?P<amount>{'|'.join(AMOUNTS)})\."
+    rf"A (?P<light>{'|'.join(LIGHTS)}), (?P<detail>{'|'.join(DETAILS)}) view, "
+    rf"mostly (?P<colour>{'|'.join(COLOURS)}), (?P<movement>{'|'.join(_AMOUNT_OF)})\."
 )
+
+
+class Score(StrEnum):
+    """What a caption's word is worth."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    NOT_SCORED = "not scored"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """One word an attribute."""
+    """One word an attribute; see ``VOCABULARY``."""
 
     light: str
     detail: str
     colour: str
     amount: str
 
+    def __post_init__(self) -> None:
+        for name, words in VOCABULARY.items():
+            if getattr(self, name) not in words:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(words)}"
+                )
+
     def caption(self) -> str:
-        """The words as the embedded checkpoint says them."""
-        return f"A {self.light}, {self.detail} view, mostly {self.colour}, {self.amount}."
+        """The words as the embedded checkpoint says them; :func:`parse_caption` inverts it."""
+        return (
+            f"A {self.light}, {self.detail} view, mostly {self.colour}, {_MOVEMENT[self.amount]}."
+        )
 
 
 ATTRIBUTES = tuple(field.name for field in fields(Words))
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What the rule looks at.
+
+    Attributes:
+        luma: mean, grey levels.
+        luma_step: mean step to the right plus mean step down, grey levels a pixel.
+        chroma: mean of largest less smallest channel, grey levels.
+        hues: shares of the chroma by degree of hue, 360 of them.
+        change: mean frame difference over half a second; None where no two frames are that close.
+    """
+
+    luma: float
+    luma_step: float
+    chroma: float
+    hues: tuple[float, ...]
+    change: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The words that are true of a clip, and which of them are clear enough to be scored."""
+    """The words that are true of a clip, and the attributes clear enough to be scored."""
 
     words: Words
     clear: frozenset[str]
 
-    def score(self, caption: str) -> dict[str, bool]:
-        """Attribute to whether the caption has it right, for the clear ones alone.
+    def score(self, caption: str | None) -> dict[str, Score]:
+        """Each attribute's score; a caption outside the grammar has all that is scored wrong."""
+        said = parse_caption(caption or "")
+        scores = {}
+        for name in ATTRIBUTES:
+            is_right = said is not None and getattr(said, name) == getattr(self.words, name)
+            scored = Score.RIGHT if is_right else Score.WRONG
+            scores[name] = scored if name in self.clear else Score.NOT_SCORED
+        return scores
 
-        A caption that does not follow the grammar has every attribute wrong.
-        """
-        said = parse_caption(caption)
-        return {
-            name: said is not None and getattr(said, name) == getattr(self.words, name)
-            for name in ATTRIBUTES
-            if name in self.clear
-        }
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; :meth:`from_json` reads them back equal."""
+        return {"words": asdict(self.words), "scored": sorted(self.clear)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Judgement":
+        """Inverse of :meth:`to_json`."""
+        return cls(words=Words(**document["words"]), clear=frozenset(document["scored"]))
 
 
 def parse_caption(caption: str) -> Words | None:
     """The words of a caption, or None where it does not follow the grammar."""
     match = _CAPTION.fullmatch(caption.strip())
-    return Words(**match.groupdict()) if match else None
+    if match is None:
+        return None
+    found = match.groupdict()
+    return Words(amount=_AMOUNT_OF[found.pop("movement")], **found)
 
 
-def judge(frames_THWC: NDArray[np.uint8]) -> Judgement:
-    """What is true of a clip's sampled frames, uint8 [T,H,W,3], at the size the model sees.
+def judge(frames_THWC: NDArray[np.uint8], times_s: Sequence[float]) -> Judgement:
+    """What is true of a clip; see :func:`measure` and :func:`decide`."""
+    return decide(measure(frames_THWC, times_s))
+
+
+def measure(frames_THWC: NDArray[np.uint8], times_s: Sequence[float]) -> Measures:
+    """What the rule looks at.
+
+    Args:
+        frames_THWC: the clip's sampled frames, uint8 [T,H,W,3], at the size the model sees.
+        times_s: when each is shown, rising, seconds.
 
     Raises:
-        ValueError: if there is no frame.
+        ValueError: if there is no frame, or not one time a frame.
     """
-    if not len(frames_THWC):
-        raise ValueError("a clip without frames has no words; expected at least one frame")
-    frames = frames_THWC.astype(np.float32)
-    luma = frames @ LUMA
+    if not len(frames_THWC) or len(frames_THWC) != len(times_s):
+        raise ValueError(
+            f"{len(frames_THWC)} frames came with {len(times_s)} times; "
+            f"expected at least one frame, and a time for each"
+        )
+    luma = frames_THWC.astype(np.float32) @ LUMA
+    steps = [np.abs(np.diff(luma, axis=axis)) for axis in (1, 2)]
+    chroma, hues = _chroma_and_hues(frames_THWC)
+    return Measures(
+        luma=float(luma.mean()),
+        luma_step=float(sum(step.mean() for step in steps if step.size)),
+        chroma=chroma,
+        hues=hues,
+        change=_change(frames_THWC, np.asarray(times_s, dtype=np.float64)),
+    )
+
+
+def decide(measures: Measures) -> Judgement:
+    """The rule: words from measures, and which of them are outside the margins."""
+    change = measures.change
+    lit = int(np.searchsorted(LIGHT_THRESHOLDS, measures.luma, "right"))
+    light_distance = min(abs(measures.luma - threshold) for threshold in LIGHT_THRESHOLDS)
     found = {
-        "light": _light(luma),
-        "detail": _detail(luma),
-        "colour": _colour(frames),
-        "amount": _amount(luma),
+        "light": (LIGHTS[lit], light_distance > LIGHT_MARGIN),
+        "detail": _by_ratio(measures.luma_step, (DETAIL_THRESHOLD,), DETAIL_RATIO, DETAILS),
+        "colour": _colour(measures),
+        "amount": (AMOUNTS[0], False)
+        if change is None
+        else _by_ratio(change, AMOUNT_THRESHOLDS, AMOUNT_RATIO, AMOUNTS),
     }
     return Judgement(
         words=Words(**{name: word for name, (word, _) in found.items()}),
         clear=frozenset(name for name, (_, clear) in found.items() if clear),
     )
-
-
-def _light(luma_THW: NDArray[np.float32]) -> tuple[str, bool]:
-    level = float(luma_THW.mean())
-    distance = min(abs(level - threshold) for threshold in LIGHT_THRESHOLDS)
-    return LIGHTS[int(np.searchsorted(LIGHT_THRESHOLDS, level, "right"))], distance > LIGHT_MARGIN
-
-
-def _detail(luma_THW: NDArray[np.float32]) -> tuple[str, bool]:
-    across = np.abs(np.diff(luma_THW, axis=2)).mean()
-    down = np.abs(np.diff(luma_THW, axis=1)).mean()
-    return _by_ratio(float(across + down), (DETAIL_THRESHOLD,), DETAIL_RATIO, DETAILS)
-
-
-def _amount(luma_THW: NDArray[np.float32]) -> tuple[str, bool]:
-    if len(luma_THW) == 1:
-        return AMOUNTS[0], False  # one frame cannot show movement
-    step = float(np.abs(np.diff(luma_THW, axis=0)).mean())
-    return _by_ratio(step, AMOUNT_THRESHOLDS, AMOUNT_RATIO, AMOUNTS)
 
 
 def _by_ratio(
@@ -143,25 +230,65 @@ def _by_ratio(
     return words[int(np.searchsorted(thresholds, value, "right"))], clear
 
 
-def _colour(frames_THWC: NDArray[np.float32]) -> tuple[str, bool]:
-    red, green, blue = np.moveaxis(frames_THWC, -1, 0)
-    largest, smallest = frames_THWC.max(-1), frames_THWC.min(-1)
-    chroma = largest - smallest
-    mean_chroma = float(chroma.mean())
-    if mean_chroma < GREY_CHROMA:
-        return COLOURS[0], mean_chroma < GREY_CHROMA - GREY_MARGIN
+def _colour(measures: Measures) -> tuple[str, bool]:
+    if measures.chroma < GREY_CHROMA:
+        return COLOURS[0], measures.chroma < GREY_CHROMA - GREY_MARGIN
+    winners, leads = zip(
+        *(_sector(measures.hues, turn) for turn in (0, -HUE_MARGIN_DEGREES, HUE_MARGIN_DEGREES)),
+        strict=True,
+    )
+    clear = (
+        measures.chroma > GREY_CHROMA + GREY_MARGIN
+        and len(set(winners)) == 1
+        and min(leads) > SECTOR_LEAD
+    )
+    return winners[0], clear
+
+
+def _sector(hues: tuple[float, ...], turn_degrees: float) -> tuple[str, float]:
+    """The colour that holds most of the chroma if all hues were turned, and its lead."""
+    names, starts = tuple(SECTORS), np.array(list(SECTORS.values()))
+    # Degrees from the beginning of the first sector, so that the sectors run on without a wrap.
+    degrees = (np.arange(len(hues)) + 0.5 + turn_degrees - starts[0]) % 360
+    sector = np.searchsorted((starts - starts[0]) % 360, degrees, "right") - 1
+    shares = np.bincount(sector, weights=hues, minlength=len(names))
+    second, first = np.sort(shares)[-2:]
+    return names[int(shares.argmax())], float(first - second)
+
+
+def _chroma_and_hues(frames_THWC: NDArray[np.uint8]) -> tuple[float, tuple[float, ...]]:
+    blocks = _block_means(frames_THWC.astype(np.float32))
+    red, green, blue = np.moveaxis(blocks, -1, 0)
+    largest = blocks.max(-1)
+    chroma = largest - blocks.min(-1)
     safe = np.maximum(chroma, 1e-3)
-    hue = np.where(
+    sixth = np.where(
         largest == red,
         (green - blue) / safe % 6,
         np.where(largest == green, (blue - red) / safe + 2, (red - green) / safe + 4),
     )
-    # Degrees from the beginning of "red", so that the sectors run on without a wrap.
-    turned = (hue * 60 - SECTORS["red"]) % 360
-    edges = [(start - SECTORS["red"]) % 360 for start in SECTORS.values()]
-    sector = np.searchsorted(edges, turned.ravel(), "right") - 1
-    shares = np.bincount(sector, weights=chroma.ravel(), minlength=len(edges))
-    shares /= shares.sum()
-    second, first = np.sort(shares)[-2:]
-    clear = mean_chroma > GREY_CHROMA + GREY_MARGIN and first - second > SECTOR_LEAD
-    return COLOURS[1 + int(shares.argmax())], bool(clear)
+    degree = np.minimum((sixth * 60).astype(int), 359)
+    weights = np.bincount(degree.ravel(), weights=chroma.ravel(), minlength=360)
+    shares = weights / max(float(weights.sum()), 1e-9)
+    return float(chroma.mean()), tuple(shares.tolist())
+
+
+def _block_means(frames_THWC: NDArray[np.float32]) -> NDArray[np.float32]:
+    n_frames, height, width, _ = frames_THWC.shape
+    side = min(COLOUR_BLOCK_PX, height, width)
+    rows, columns = height // side, width // side
+    kept = frames_THWC[:, : rows * side, : columns * side]
+    return kept.reshape(n_frames, rows, side, columns, side, 3).mean(axis=(2, 4))
+
+
+def _change(frames_THWC: NDArray[np.uint8], times_s: NDArray[np.float64]) -> float | None:
+    # Half a millisecond: sampled times are sums of fractions.
+    later = np.searchsorted(times_s, times_s + AMOUNT_STEP_S - 5e-4)
+    pairs = [
+        (first, second)
+        for first, second in enumerate(later)
+        if second < len(times_s) and times_s[second] - times_s[first] < 2 * AMOUNT_STEP_S
+    ]
+    if not pairs:
+        return None
+    return float(np.mean([frame_difference(frames_THWC[j], frames_THWC[i]) for i, j in pairs]))

@@ -1,23 +1,93 @@
-"""Rendered shots: seeded textures under a moving camera, at any size, without any codec.
+"""Rendered shots: seeded pictures under a moving camera, at any size, without any codec.
 
-A shot is a picture on a torus and a camera path over it (still, pan, zoom), perhaps with a disc
-that moves on its own, under some light. Everything follows from the generator, so the same seed
-gives the same pixels. What is true of a shot is not said here but judged from its pixels
-(``flexivideo.plain_words``).
+A shot is a picture on a torus, a camera's path over it (at rest, panning, zooming, shaking),
+perhaps things that move in front of it, some light, and a sensor. Everything follows from the
+generator: the same seed gives the same pixels. What is true of a shot is not said here but judged
+from its pixels (``flexivideo.plain_words``).
 
-Shapes: T frames, H, W pixels, 3 RGB; a canvas is a square of CANVAS_PX.
+    Scenery   structure without colours, costly to make, good for many shots
+    Shot      scenery, colours, camera and things; sampled by sample_shot
+    render    frames of a shot at any times and size
+
+Shapes: T frames, H, W pixels, 3 RGB; scenery is a square of SCENERY_PX, halved LEVELS - 1 times.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flexivideo.scenery import SCENERY_PX, Scenery, look_at, sample_scenery
+
 __all__ = ["Shot", "render", "sample_shot"]
 
-CANVAS_PX = 192
+Pixels = NDArray[np.float32]
 
-Canvas = NDArray[np.float32]
+# Each part of the colour circle (turns) is equally likely: people have words for narrow ones.
+HUE_PARTS = (-0.05, 0.05, 0.125, 0.195, 0.325, 0.46, 0.59, 0.72, 0.84, 0.95)
+
+# Mean value (share of white): night, indoors, day, each equally likely.
+LIGHT_PARTS = ((0.04, 0.26), (0.22, 0.5), (0.4, 0.92))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colours:
+    """From scenery's three layers to RGB.
+
+    Attributes:
+        contrast: span of the values.
+        gamma: of the values; above 1 few parts are light.
+        hue: middle of the hues, turns.
+        hue_span: how much of the circle the hues cover, turns.
+        chroma: largest saturation, 0 to 1.
+        light: wanted mean value, 0 to 1.
+    """
+
+    contrast: float
+    gamma: float
+    hue: float
+    hue_span: float
+    chroma: float
+    light: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    """An ellipse that moves on its own; lengths in view heights, from the view's middle.
+
+    Attributes:
+        radii: (down, right).
+        position: at time 0, (down, right).
+        velocity: a second, (down, right); it comes in again at the other side.
+        colour: RGB, 0 to 1.
+        grain: how much the scenery shows through as texture, 0 to 1.
+    """
+
+    radii: tuple[float, float]
+    position: tuple[float, float]
+    velocity: tuple[float, float]
+    colour: tuple[float, float, float]
+    grain: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """Where the view is; lengths are shares of the scenery.
+
+    Attributes:
+        start: of the view's middle, (down, right).
+        velocity: a second, (down, right).
+        field: height of the view at time 0.
+        zoom: growth of the field, natural log a second.
+        shake: amplitude of an unsteady hand.
+    """
+
+    start: tuple[float, float]
+    velocity: tuple[float, float]
+    field: float
+    zoom: float
+    shake: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,141 +95,169 @@ class Shot:
     """What is filmed, and how.
 
     Attributes:
-        canvas: float32 [CANVAS_PX, CANVAS_PX, 3], 0 to 1; wraps round at its edges.
-        start: where the camera's left upper corner begins, canvas shares (y, x).
-        velocity: canvas shares a second (y, x).
-        field: height of the view, canvas shares, at the start.
-        zoom: growth of the field, natural log a second.
-        disc: radius (share of the view's height; 0: none), position and velocity (y, x, view
-            heights, a second) and colour of a disc in front.
+        scenery: the background.
+        colours: its colours.
+        camera: its path.
+        things: in front, the last one nearest.
+        flicker: relative amplitude of the light's changes.
         noise: standard deviation of the sensor's noise, grey levels.
-        seed: of that noise.
+        smear: standard deviation of a codec's errors, grey levels, in blocks.
+        seed: of noise, smear and shake.
     """
 
-    canvas: Canvas
-    start: tuple[float, float]
-    velocity: tuple[float, float]
-    field: float
-    zoom: float
-    disc: tuple[float, tuple[float, float], tuple[float, float], tuple[float, float, float]]
+    scenery: Scenery
+    colours: Colours
+    camera: Camera
+    things: tuple[Thing, ...]
+    flicker: float
     noise: float
+    smear: float
     seed: int
 
 
-def sample_shot(rng: np.random.Generator) -> Shot:
-    """A shot as the world has them: all lights, colours, textures and speeds."""
-    canvas = _light(_colour(_texture(rng), rng), rng)
-    speed = 0.0 if rng.random() < 0.3 else float(np.exp(rng.uniform(np.log(0.002), np.log(0.3))))
-    angle = rng.uniform(0, 2 * np.pi)
-    zoom = 0.0 if rng.random() < 0.6 else float(rng.choice([-1, 1]) * rng.uniform(0.01, 0.2))
-    moves = speed > 0 or rng.random() < 0.2
-    disc_speed = float(np.exp(rng.uniform(np.log(0.01), np.log(0.8)))) if moves else 0.0
-    disc_angle = rng.uniform(0, 2 * np.pi)
-    radius = float(rng.uniform(0.08, 0.35)) if rng.random() < 0.35 else 0.0
+def sample_shot(rng: np.random.Generator, scenery: Scenery | None = None) -> Shot:
+    """A shot as the world has them: all lights, colours, pictures and speeds."""
+    scenery = scenery or sample_scenery(rng)
+    kind = rng.choice(["rest", "things", "camera", "both"], p=[0.2, 0.3, 0.3, 0.2])
     return Shot(
-        canvas=canvas,
-        start=tuple(rng.random(2)),
-        velocity=(speed * np.sin(angle), speed * np.cos(angle)),
-        field=float(rng.uniform(0.25, 0.9)),
-        zoom=zoom if moves else 0.0,
-        disc=(
-            radius,
-            tuple(rng.uniform(0.1, 0.9, 2)),
-            (disc_speed * np.sin(disc_angle), disc_speed * np.cos(disc_angle)),
-            tuple(rng.random(3)),
-        ),
-        noise=float(rng.choice([0.0, 0.0, 1.0, 2.0, 4.0])),
+        scenery=scenery,
+        colours=_sample_colours(rng),
+        camera=_sample_camera(rng, moves=kind in ("camera", "both")),
+        things=_sample_things(rng, moves=kind in ("things", "both")),
+        flicker=float(rng.uniform(0.005, 0.1)) if kind != "rest" and rng.random() < 0.08 else 0.0,
+        noise=float(rng.uniform(0.3, 3.0)) if rng.random() < 0.3 else 0.0,
+        smear=float(rng.uniform(0.2, 1.5)) if rng.random() < 0.5 else 0.0,
         seed=int(rng.integers(2**31)),
     )
 
 
 def render(
-    shot: Shot, *, n_frames: int, fps: float, height_px: int, width_px: int
+    shot: Shot, times_s: Sequence[float], *, height_px: int, width_px: int
 ) -> NDArray[np.uint8]:
-    """Frames of a shot, uint8 [T,H,W,3], bilinear from its canvas."""
-    noise = np.random.default_rng(shot.seed)
-    frames = np.empty((n_frames, height_px, width_px, 3), np.uint8)
+    """Frames of a shot at these times, uint8 [T,H,W,3]."""
+    chance = np.random.default_rng(shot.seed)
+    wobble = chance.uniform(0, 2 * np.pi, 4), chance.uniform(0.4, 1.2, 4)
+    picture = _picture(shot, height_px)
+    side_px = len(picture)
     rows = (np.arange(height_px) + 0.5) / height_px - 0.5
     columns = ((np.arange(width_px) + 0.5) / width_px - 0.5) * width_px / height_px
-    for index in range(n_frames):
-        time_s = index / fps
-        field = shot.field * np.exp(shot.zoom * time_s)
-        view = _look(
-            shot.canvas,
-            (shot.start[0] + shot.velocity[0] * time_s + rows * field) * CANVAS_PX,
-            (shot.start[1] + shot.velocity[1] * time_s + columns * field) * CANVAS_PX,
+    frames = np.empty((len(times_s), height_px, width_px, 3), np.uint8)
+    for index, time_s in enumerate(times_s):
+        waves = np.sin(wobble[0] + 2 * np.pi * wobble[1] * time_s)
+        camera = shot.camera
+        field = camera.field * np.exp(camera.zoom * time_s)
+        down, right = (
+            camera.start[axis] + camera.velocity[axis] * time_s + camera.shake * waves[axis]
+            for axis in (0, 1)
         )
-        radius, position, velocity, colour = shot.disc
-        if radius:
-            y = (position[0] + velocity[0] * time_s) % 1.0 - 0.5
-            x = ((position[1] + velocity[1] * time_s) % 1.0 - 0.5) * width_px / height_px
-            inside = (rows[:, None] - y) ** 2 + (columns[None] - x) ** 2 < radius**2
-            view[inside] = colour
-        pixels = view * 255
+        lines, stations = (down + rows * field) * side_px, (right + columns * field) * side_px
+        view = look_at(picture, lines, stations)
+        for thing in shot.things:
+            _put(view, thing, time_s, rows, columns)
+        view *= 255 * (1 + shot.flicker * waves[2])
         if shot.noise:
-            pixels = pixels + noise.normal(0, shot.noise, pixels.shape)
-        frames[index] = np.clip(np.rint(pixels), 0, 255)
+            view += shot.noise * chance.standard_normal(view.shape, dtype=np.float32)
+        if shot.smear:
+            view += shot.smear * _smear(chance, height_px, width_px)
+        frames[index] = np.clip(np.rint(view), 0, 255)
     return frames
 
 
-def _look(canvas: Canvas, y: NDArray[np.float64], x: NDArray[np.float64]) -> Canvas:
-    """The canvas at the grid of y [H] and x [W] (canvas pixels), bilinear, wrapping."""
-    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
-    down = (y - top).astype(np.float32)[:, None, None]
-    right = (x - left).astype(np.float32)[None, :, None]
-    lines = canvas[top % CANVAS_PX] * (1 - down) + canvas[(top + 1) % CANVAS_PX] * down
-    return lines[:, left % CANVAS_PX] * (1 - right) + lines[:, (left + 1) % CANVAS_PX] * right
-
-
-def _texture(rng: np.random.Generator) -> Canvas:
-    """Three layers [CANVAS_PX, CANVAS_PX, 3] between 0 and 1: where light, hue and chroma vary."""
-    return np.stack([_layer(rng) for _ in range(3)], axis=-1).astype(np.float32)
-
-
-def _layer(rng: np.random.Generator) -> NDArray[np.float64]:
-    grid = np.linspace(0, 1, CANVAS_PX, endpoint=False)
-    y, x = np.meshgrid(grid, grid, indexing="ij")
-    kind = rng.choice(["cloud", "cloud", "cloud", "stripes", "checks", "blobs", "flat", "tiles"])
-    if kind == "cloud":  # noise whose spectrum falls as 1 / f^slope, like that of real scenes
-        frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(CANVAS_PX)] * 2))
-        frequency[0, 0] = 1
-        spectrum = np.fft.fft2(rng.standard_normal((CANVAS_PX, CANVAS_PX)))
-        layer = np.fft.ifft2(spectrum / frequency ** rng.uniform(0.6, 2.2)).real
-    elif kind in ("stripes", "checks"):
-        waves = rng.integers(1, 24, 2)
-        layer = np.sin(2 * np.pi * (waves[0] * y + waves[1] * x * (kind == "stripes")))
-        if kind == "checks":
-            layer = layer * np.sin(2 * np.pi * waves[1] * x)
-        if rng.random() < 0.5:
-            layer = np.sign(layer)
-    elif kind == "blobs":
-        layer = np.zeros_like(y)
-        for _ in range(rng.integers(2, 20)):
-            dy, dx = (np.abs(axis - rng.random()) for axis in (y, x))
-            distance = np.minimum(dy, 1 - dy) ** 2 + np.minimum(dx, 1 - dx) ** 2
-            layer += rng.uniform(-1, 1) * np.exp(-distance / rng.uniform(0.0005, 0.05))
-    elif kind == "tiles":
-        size = int(rng.choice([4, 8, 16, 32, 64]))
-        layer = np.kron(rng.random((CANVAS_PX // size, CANVAS_PX // size)), np.ones((size, size)))
-    else:
-        layer = np.zeros_like(y)
-    spread = np.ptp(layer)
-    return (layer - layer.min()) / spread if spread > 0 else np.full_like(y, rng.random())
-
-
-def _colour(layers: Canvas, rng: np.random.Generator) -> Canvas:
-    """Value, hue and chroma from the three layers, the hue within a part of the colour circle."""
-    contrast = rng.uniform(0.05, 1.0)
-    value = 0.5 + contrast * (layers[..., 0] - 0.5)
-    hue = rng.random() + rng.choice([0.02, 0.05, 0.15, 0.5]) * (layers[..., 1] - 0.5)
-    chroma = rng.choice([0.0, 0.08, 0.2, 0.4, 0.7, 0.95]) * (0.6 + 0.4 * layers[..., 2])
-    sector = (hue[..., None] * 6 + np.array([0.0, 4.0, 2.0])) % 6
+def _picture(shot: Shot, height_px: int) -> Pixels:
+    """The coloured scenery at about the view's own resolution, so that nothing aliases."""
+    step = shot.camera.field * SCENERY_PX / height_px
+    level = int(np.clip(np.floor(np.log2(max(step, 1.0)) + 0.4), 0, len(shot.scenery.levels) - 1))
+    layers = shot.scenery.levels[level]
+    look = shot.colours
+    value = 0.5 + look.contrast * (layers[..., 0] - 0.5)
+    value = value**look.gamma
+    hue = look.hue + look.hue_span * (layers[..., 1] - 0.5)
+    chroma = look.chroma * (0.5 + 0.5 * layers[..., 2])
+    sector = (hue[..., None] * 6 + np.array([0.0, 4.0, 2.0], np.float32)) % 6
     wheel = np.clip(np.abs(sector - 3) - 1, 0, 1)
-    return (value[..., None] * (1 - chroma[..., None] * (1 - wheel))).astype(np.float32)
+    picture = value[..., None] * (1 - chroma[..., None] * (1 - wheel))
+    picture *= look.light / max(float(picture.mean()), 1e-3)
+    return np.clip(picture, 0, 1).astype(np.float32)
 
 
-def _light(canvas: Canvas, rng: np.random.Generator) -> Canvas:
-    """The canvas under some light: its mean anywhere from night to snow."""
-    wanted = rng.uniform(0.06, 0.85)
-    lit = canvas * (wanted / max(float(canvas.mean()), 1e-3))
-    return np.clip(lit, 0, 1).astype(np.float32)
+def _put(
+    view_HWC: Pixels,
+    thing: Thing,
+    time_s: float,
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+) -> None:
+    """Draw a thing into the view, with edges one pixel soft; it wraps just outside the view."""
+    where = []
+    for axis, line in enumerate((rows, columns)):
+        radius = thing.radii[axis]
+        span = line[-1] - line[0] + 2 * radius
+        place = thing.position[axis] * span + thing.velocity[axis] * time_s
+        where.append((line - (place % span - span / 2)) / radius)
+    distance = np.sqrt(where[0][:, None] ** 2 + where[1][None] ** 2)
+    softness = (rows[1] - rows[0]) / min(thing.radii)
+    cover = np.clip((1 - distance) / softness + 0.5, 0, 1).astype(np.float32)[..., None]
+    if not cover.any():
+        return
+    colour = np.array(thing.colour, np.float32)
+    # A pattern fixed to the thing, so that it is seen to carry its texture along.
+    pattern = np.sin(7 * where[0])[:, None] * np.sin(9 * where[1])[None]
+    surface = colour * (1 + thing.grain * pattern[..., None].astype(np.float32))
+    view_HWC += cover * (np.clip(surface, 0, 1) - view_HWC)
+
+
+def _smear(chance: np.random.Generator, height_px: int, width_px: int) -> Pixels:
+    """What a codec leaves behind after scaling: errors that blocks of pixels share."""
+    side = 4
+    small = chance.standard_normal((height_px // side + 1, width_px // side + 1, 3), np.float32)
+    return small.repeat(side, 0).repeat(side, 1)[:height_px, :width_px]
+
+
+def _sample_colours(rng: np.random.Generator) -> Colours:
+    begin = rng.integers(len(HUE_PARTS) - 1)
+    return Colours(
+        contrast=float(rng.uniform(0.1, 1.0)),
+        gamma=float(rng.uniform(0.6, 2.0)),
+        hue=float(rng.uniform(*HUE_PARTS[begin : begin + 2])),
+        hue_span=float(rng.choice([0.02, 0.08, 0.25, 0.6, 1.0], p=[0.3, 0.3, 0.2, 0.1, 0.1])),
+        chroma=0.0 if rng.random() < 0.08 else float(rng.random() ** 1.3),
+        light=float(rng.uniform(*LIGHT_PARTS[rng.integers(len(LIGHT_PARTS))])),
+    )
+
+
+def _sample_camera(rng: np.random.Generator, *, moves: bool) -> Camera:
+    speed = _log_uniform(rng, 0.002, 0.4) if moves else 0.0
+    angle = rng.uniform(0, 2 * np.pi)
+    zooms, shakes = moves and rng.random() < 0.35, moves and rng.random() < 0.35
+    if zooms and rng.random() < 0.5:
+        speed = 0.0
+    return Camera(
+        start=(float(rng.random()), float(rng.random())),
+        velocity=(float(speed * np.sin(angle)), float(speed * np.cos(angle))),
+        field=float(rng.uniform(0.25, 0.9)),
+        zoom=float(rng.choice([-1, 1])) * _log_uniform(rng, 0.01, 0.3) if zooms else 0.0,
+        shake=_log_uniform(rng, 0.002, 0.08) if shakes else 0.0,
+    )
+
+
+def _sample_things(rng: np.random.Generator, *, moves: bool) -> tuple[Thing, ...]:
+    count = rng.integers(1, 4) if moves else rng.integers(0, 2)
+    pace = _log_uniform(rng, 0.01, 1.5) if moves else 0.0
+    things = []
+    for _ in range(count):
+        angle, speed = rng.uniform(0, 2 * np.pi), pace * rng.uniform(0.5, 1.5)
+        size = rng.uniform(0.06, 0.4)
+        things.append(
+            Thing(
+                radii=(float(size), float(size * rng.uniform(0.4, 1.6))),
+                position=(float(rng.random()), float(rng.random())),
+                velocity=(float(speed * np.sin(angle)), float(speed * np.cos(angle))),
+                colour=tuple((rng.random(3) * rng.uniform(0.3, 1.0)).tolist()),
+                grain=float(rng.uniform(0, 0.5)),
+            )
+        )
+    return tuple(things)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from tiny_checkpoints import save_stock, tiny_flexivideo, tiny_tokenizer
+
+from flexivideo.captioning import CaptionEngine, ClipInput, SceneInput, pack_by_tokens
+from flexivideo.model_identity import model_digest
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
+
+ASK = {"prompt": "Describe.", "max_new_tokens": 12}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    tokenizer = tiny_tokenizer()
+    processor = FlexiVideoProcessor(
+        tokenizer, max_pixels=84 * 84, chat_template=tokenizer.chat_template
+    )
+    return CaptionEngine(tiny_flexivideo(seed=3), processor)
+
+
+@pytest.fixture
+def clips(engine, rng):
+    videos = [rng.integers(0, 256, (n, 60, 90, 3)).astype(np.uint8) for n in (6, 1, 3, 9, 2)]
+    return [engine.processor.segment(video, fps=2.0) for video in videos]
+
+
+def test_batches_say_what_singles_say_in_the_order_of_the_clips(engine, clips):
+    together = engine.caption(clips, max_batch_tokens=100_000, **ASK)
+    for clip, result in zip(clips, together, strict=True):
+        (alone,) = engine.caption([clip], max_batch_tokens=1, **ASK)
+        assert (result.caption, result.status) == (alone.caption, alone.status)
+        assert result.n_visual_tokens == engine.processor.n_visual_tokens(clip)
+        assert result.embedding == pytest.approx(alone.embedding, abs=1e-5)
+
+
+def test_clips_that_differ_have_embeddings_that_differ(engine, clips):
+    vectors = np.stack(
+        [r.embedding for r in engine.caption(clips, max_batch_tokens=100_000, **ASK)]
+    )
+    likeness = vectors @ vectors.T
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert (likeness - np.eye(len(clips)) < 0.9999).all()
+
+
+def test_one_clip_at_fault_costs_no_other(engine, clips):
+    broken = SceneInput(
+        frames=np.full((2, 56, 84, 3), np.nan, np.float32), n_frames=9, start_s=0.0, end_s=4.5
+    )
+    mixed = [*clips[:2], ClipInput(scenes=(broken,)), *clips[2:]]
+    results = engine.caption(mixed, max_batch_tokens=100_000, **ASK)
+    good = engine.caption(clips, max_batch_tokens=100_000, **ASK)
+    assert results[2].status == "error"
+    assert "finite" in results[2].error_message
+    kept = results[:2] + results[3:]
+    assert [r.caption for r in kept] == [r.caption for r in good]
+
+
+def test_a_clip_longer_than_the_context_says_so(engine, rng):
+    video = rng.integers(0, 256, (400, 60, 90, 3)).astype(np.uint8)
+    clip = engine.processor.segment(video, fps=2.0)
+    (result,) = engine.caption([clip], max_batch_tokens=100_000, **ASK)
+    assert result.status == "error"
+    assert "max_clip_tokens" in result.error_message
+
+
+def test_a_text_has_the_same_vector_alone_and_in_company(engine):
+    texts = ["a", "a red car drives by", "snow"]
+    together = engine.embed_text(texts)
+    for text, vector in zip(texts, together, strict=True):
+        assert engine.embed_text([text])[0] == pytest.approx(vector, abs=1e-5)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_packing_covers_all_and_stays_within_the_budget(rng):
+    lengths = rng.integers(1, 50, 200).tolist()
+    batches = list(pack_by_tokens(lengths, budget=120))
+    assert sorted(index for batch in batches for index in batch) == list(range(200))
+    assert all(len(b) * max(lengths[i] for i in b) <= 120 for b in batches)
+    assert len(batches) < 100  # it does pack
+
+
+def test_an_item_above_the_budget_goes_alone():
+    assert list(pack_by_tokens([5, 500, 5], budget=10)) == [[1], [0, 2]]
+
+
+def test_the_digest_follows_the_weights_and_not_the_folder(tmp_path):
+    first, again, other = (
+        str(save_stock(tmp_path / name, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert model_digest(first) == model_digest(again) != model_digest(other)

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from tiny_checkpoints import tiny_tokenizer
+
+from flexivideo.processing_flexivideo import (
+    IMAGE_MEAN,
+    IMAGE_STD,
+    ClipInput,
+    FlexiVideoProcessor,
+    SceneInput,
+    resize_frames,
+)
+
+
+@pytest.fixture(scope="module")
+def processor():
+    tokenizer = tiny_tokenizer()
+    return FlexiVideoProcessor(tokenizer, max_pixels=84 * 84, chat_template=tokenizer.chat_template)
+
+
+def test_every_pixel_is_in_its_place(processor, rng):
+    """Patch n of a token, channel c, tap t, row, column: Qwen2-VL's order, checked by index."""
+    pair = rng.integers(0, 256, (2, 56, 84, 3)).astype(np.uint8)
+    scene = SceneInput(frames=pair, n_frames=2, start_s=0.0, end_s=1.0)
+    patches = processor.vision_inputs([ClipInput(scenes=(scene,))])["pixel_values_videos"]
+    patches = patches.numpy().reshape(2, 3, 2, 2, 3, 2, 14, 14)  # token y, x, patch y, x, C, T
+    normalised = (pair / 255 - IMAGE_MEAN) / IMAGE_STD
+    for _ in range(200):
+        row, column, channel, tap = (int(rng.integers(n)) for n in (56, 84, 3, 2))
+        value = patches[
+            row // 28,
+            column // 28,
+            row // 14 % 2,
+            column // 14 % 2,
+            channel,
+            tap,
+            row % 14,
+            column % 14,
+        ]
+        assert value == pytest.approx(normalised[tap, row, column, channel], abs=1e-5)
+
+
+def test_a_batch_counts_the_tokens_it_places(processor, rng):
+    videos = [rng.integers(0, 256, (n, 60, 90, 3)).astype(np.uint8) for n in (5, 1, 9)]
+    batch = processor(text=processor.prompt("Describe."), videos=videos)
+    clips = [processor.segment(video, fps=2.0) for video in videos]
+    placed = (batch["mm_token_type_ids"] == 2).sum(dim=1).tolist()
+    assert placed == [processor.n_visual_tokens(clip) for clip in clips]
+    assert batch["video_grid_thw"][:, 0].tolist() == [len(clip.scenes) for clip in clips]
+    assert batch["attention_mask"][:, -1].tolist() == [1, 1, 1]  # padded on the left
+
+
+def test_an_image_is_a_scene_of_repeated_frames(processor, rng):
+    image = rng.integers(0, 256, (60, 60, 3)).astype(np.uint8)
+    text = processor.prompt("Describe.")
+    one = processor(text=text, images=[image])["pixel_values_videos"]
+    many = processor(text=text, videos=[np.repeat(image[None], 7, 0)])["pixel_values_videos"]
+    assert one.numpy() == pytest.approx(many.numpy(), abs=1e-5)
+
+
+def test_resizing_keeps_a_constant(processor):
+    frames = np.full((2, 33, 47, 3), 77, np.uint8)
+    assert (resize_frames(frames, (56, 84)) == 77).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "named"), [((0, 56, 56, 3), "at least one frame"), ((56, 56, 3), "frames, height")]
+)
+def test_frames_of_a_wrong_shape_are_refused(processor, shape, named):
+    with pytest.raises(ValueError, match=named):
+        processor.segment(np.zeros(shape, np.uint8), fps=2.0)
+
+
+def test_a_clip_of_mixed_sizes_is_refused():
+    scenes = tuple(
+        SceneInput(frames=np.zeros((1, side, 56, 3), np.uint8), n_frames=1, start_s=0, end_s=1)
+        for side in (56, 84)
+    )
+    with pytest.raises(ValueError, match="all of one size"):
+        ClipInput(scenes=scenes)
+
+
+def test_a_text_without_a_place_for_the_clip_is_refused(processor, rng):
+    with pytest.raises(ValueError, match="expected one"):
+        processor(text="Describe.", images=[np.zeros((56, 56, 3), np.uint8)])
+
+
+def test_frames_that_no_patch_fits_are_refused_with_a_size_that_does(processor):
+    scene = SceneInput(frames=np.zeros((1, 57, 56, 3), np.uint8), n_frames=1, start_s=0, end_s=1)
+    with pytest.raises(ValueError, match="multiples of 28"):
+        processor.vision_inputs([ClipInput(scenes=(scene,))])
+
+
+def test_a_tokenizer_without_video_tokens_is_refused():
+    tokenizer = tiny_tokenizer()
+    tokenizer.convert_tokens_to_ids = lambda token: None
+    with pytest.raises(ValueError, match="video_pad"):
+        FlexiVideoProcessor(tokenizer)

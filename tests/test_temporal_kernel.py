@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+
+from flexivideo.temporal_kernel import (
+    expand_kernel,
+    refit_kernel,
+    refit_matrix,
+    resampling_matrix,
+)
+
+T_INIT = 6
+LENGTHS = range(1, 65)
+
+
+@pytest.fixture
+def kernel(rng):
+    return rng.standard_normal((5, 3, 2, 4, 4))
+
+
+def response(kernel, frames):
+    """sum over channels, time and pixels: what the convolution gives for one patch."""
+    return np.einsum("octpq,ctpq->o", kernel, frames)
+
+
+def test_b_is_linear_interpolation_between_half_pixel_centres():
+    for t_new in LENGTHS:
+        basis = torch.eye(T_INIT, dtype=torch.float64)[None]
+        by_torch = torch.nn.functional.interpolate(basis, size=t_new, mode="linear")[0].T
+        assert resampling_matrix(t_new, T_INIT) == pytest.approx(by_torch.numpy())
+
+
+@pytest.mark.parametrize("t_init", [2, 4, 6, 8])
+def test_the_expanded_kernel_answers_repeated_frames_as_the_old_one(rng, kernel, t_init):
+    """W_init[t] = W_old[t mod T_old] / r."""
+    pair = rng.standard_normal((3, 2, 4, 4))
+    repeated = np.tile(pair, (1, t_init // 2, 1, 1))
+    assert response(expand_kernel(kernel, t_init), repeated) == pytest.approx(
+        response(kernel, pair)
+    )
+
+
+@pytest.mark.parametrize("t_init", [1, 3, 5])
+def test_a_length_that_the_taps_do_not_divide_is_refused(kernel, t_init):
+    with pytest.raises(ValueError, match=f"t_init is {t_init}"):
+        expand_kernel(kernel, t_init)
+
+
+@pytest.mark.parametrize("t_new", [1, 2, 3, 4, 5, 6, 7, 12, 64])
+def test_pi_is_the_least_squares_minimiser(rng, t_new):
+    """w_new = argmin E[(<u, w> - <B u, w_new>)^2]: any perturbation is worse."""
+    stretch, w = resampling_matrix(t_new, T_INIT), rng.standard_normal(T_INIT)
+    fitted = refit_matrix(t_new, T_INIT, "pi") @ w
+
+    def loss(w_new):  # u is white, so the expectation is the squared norm
+        return np.sum((w - stretch.T @ w_new) ** 2)
+
+    for _ in range(20):
+        assert loss(fitted + 1e-2 * rng.standard_normal(t_new)) >= loss(fitted)
+
+
+def test_pi_answers_stretched_scenes_as_before(rng):
+    """<u, w> = <B u, P w> exactly, wherever nothing is lost."""
+    for t_new in range(T_INIT, 65):
+        u, w = rng.standard_normal((2, T_INIT))
+        fitted = refit_matrix(t_new, T_INIT, "pi") @ w
+        assert resampling_matrix(t_new, T_INIT) @ u @ fitted == pytest.approx(u @ w)
+
+
+def test_pi_const_keeps_the_answer_to_a_still_scene_at_every_length():
+    for t_new in LENGTHS:
+        assert refit_matrix(t_new, T_INIT, "pi_const").sum(axis=0) == pytest.approx(1.0)
+
+
+def test_pi_loses_the_answer_to_a_still_scene_at_one_and_two_frames(kernel):
+    """The measured harm that pi_const and tei exist for: two thirds are gone."""
+    for t_new in (1, 2):
+        assert refit_matrix(t_new, T_INIT, "pi").sum() == pytest.approx(T_INIT / 3)
+
+
+def test_pi_const_is_the_best_among_those_that_keep_it(rng):
+    stretch, w = resampling_matrix(2, T_INIT), rng.standard_normal(T_INIT)
+    fitted = refit_matrix(2, T_INIT, "pi_const") @ w
+    for size in (-1e-2, 1e-2):  # directions that keep the sum of the taps
+        moved = fitted + size * np.array([1.0, -1.0])
+        assert np.sum((w - stretch.T @ moved) ** 2) > np.sum((w - stretch.T @ fitted) ** 2)
+
+
+def test_tei_is_the_stock_kernel_at_two_frames(kernel):
+    assert refit_kernel(kernel, 2, "tei") == pytest.approx(kernel)
+
+
+def test_tei_alternates_taps_and_divides_each_by_its_count(kernel):
+    fitted = refit_kernel(kernel, 5, "tei")
+    assert fitted[:, :, [0, 2, 4]] == pytest.approx(np.repeat(kernel[:, :, :1] / 3, 3, axis=2))
+    assert fitted[:, :, [1, 3]] == pytest.approx(np.repeat(kernel[:, :, 1:] / 2, 2, axis=2))
+
+
+def test_an_unknown_mode_is_refused_with_the_three_known(kernel):
+    with pytest.raises(ValueError, match="tei, pi, pi_const"):
+        refit_kernel(kernel, 4, "nearest")
