@@ -25,8 +25,14 @@ __all__ = ["ChildDied", "DecodeChild"]
 
 READ_BYTES = 1 << 20
 
-# Libraries size their thread pools by the machine and would spend the memory limit on stacks.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1"}
+# The memory limit counts addresses, so nothing may reserve them by the gigabyte: neither stacks of
+# thread pools sized by the machine nor arenas of allocators.
+LEAN = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "2",
+}
 
 DEFAULT_COMMAND = (sys.executable, "-m", "pipeline.decode_child")
 
@@ -98,7 +104,7 @@ class DecodeChild:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[reply_fd],
-                env=os.environ | ONE_THREAD,
+                env=os.environ | LEAN,
             )
         finally:
             os.close(reply_fd)

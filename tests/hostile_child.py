@@ -1,0 +1,50 @@
+"""A decode child that misbehaves on videos whose names say how, and is the real one otherwise.
+
+It stands in for what a hostile file does to libav, which no file we could keep would do for long.
+"""
+
+import os
+import signal
+import sys
+import time
+
+import pipeline.clip_rows as clip_rows
+from pipeline import decode_child
+
+real_rows = clip_rows.video_rows
+
+
+def crash_of_memory():
+    hoard = []
+    while True:
+        hoard.append(bytearray(32 << 20))
+
+
+def spin():
+    while True:
+        pass
+
+
+HARMS = {
+    "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "abort": os.abort,
+    "exit": lambda: os._exit(3),
+    "spin": spin,
+    "sleep": lambda: time.sleep(3600),
+    "memory": crash_of_memory,
+    "bug": lambda: [][1],
+}
+
+
+def rows(ref, attempt, plan, beat):
+    """The real rows; a harm strikes after the first clip."""
+    name = os.path.basename(ref.uri).partition(".")[0]
+    for number, batch in enumerate(real_rows(ref, attempt, plan, beat)):
+        if number == 1 and name in HARMS:
+            HARMS[name]()
+        yield batch
+
+
+clip_rows.video_rows = rows
+if __name__ == "__main__":
+    sys.exit(decode_child.main())

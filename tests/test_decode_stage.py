@@ -1,0 +1,130 @@
+"""Whatever a video does to its decoder ends as a row, and the next video is decoded."""
+
+import os
+import pickle
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from decode_helpers import make_plan, ref_table, run_stage
+from synthetic_media import textured_shots, write_video
+
+from pipeline.decode_stage import DecodeStage
+from pipeline.local_uri import to_uri
+from pipeline.sources import local_ref
+from pipeline.supervisor import DecodeChild
+
+HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_child.py")))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    import numpy as np
+
+    frames = textured_shots(np.random.default_rng(5), 3, 40)
+    return write_video(tmp_path_factory.mktemp("videos") / "good.mp4", frames)
+
+
+@pytest.fixture
+def hostile_stage(request):
+    plan = make_plan(progress_timeout_s=1.5, memory_limit_mib=1500)
+    stage = DecodeStage(plan, DecodeChild(plan, command=HOSTILE))
+    yield stage
+    stage.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "seen"),
+    [
+        ("segfault", "crashed", "SIGSEGV"),
+        ("abort", "crashed", "SIGABRT"),
+        ("exit", "crashed", "code 3"),
+        ("spin", "timed_out", "1.5 s"),
+        ("sleep", "timed_out", "1.5 s"),
+        ("memory", "out_of_memory", "1500 MiB"),
+    ],
+)
+def test_a_video_that_takes_its_decoder_down_is_quarantined_and_the_next_is_decoded(
+    hostile_stage, video, tmp_path, harm, kind, seen
+):
+    poison, good = tmp_path / f"{harm}.mp4", tmp_path / "good.mp4"
+    shutil.copy(video, poison)
+    shutil.copy(video, good)
+    videos = run_stage(hostile_stage, good, poison, good)
+    outcome, rows = videos[poison.name]
+    assert (outcome["status"], outcome["error_kind"]) == ("quarantined", kind)
+    assert seen in outcome["error_message"]
+    assert outcome["n_tries"] == 2
+    assert outcome["n_rows"] == len(rows) == 0
+    assert videos["good.mp4"][0]["status"] == "success"
+
+
+def test_a_fault_of_our_own_is_no_videos_fault(hostile_stage, video, tmp_path):
+    """A bug must stop the run, not quarantine an archive."""
+    shutil.copy(video, tmp_path / "bug.mp4")
+    with pytest.raises(RuntimeError, match="IndexError"):
+        run_stage(hostile_stage, tmp_path / "bug.mp4")
+
+
+def test_each_try_has_rows_of_its_own(hostile_stage, video, tmp_path):
+    shutil.copy(video, tmp_path / "exit.mp4")
+    refs = ref_table([local_ref(to_uri(str(tmp_path / "exit.mp4")))])
+    attempts = [row["attempt"] for table in hostile_stage(refs) for row in table.to_pylist()]
+    assert len(set(attempts)) == len(attempts) == 3  # a clip a try, then the outcome
+
+
+def test_time_that_the_reader_takes_is_not_the_decoders(video):
+    """Back-pressure of a slow model must not look like a hang."""
+    plan = make_plan(progress_timeout_s=0.5)
+    stage = DecodeStage(plan)
+    tables = stage(ref_table([local_ref(to_uri(str(video)))]))
+    next(tables)
+    os.kill(stage._child._process.pid, 19)  # SIGSTOP: it does nothing while nobody waits
+    deadline = time.monotonic() + 0.7
+    while time.monotonic() < deadline:
+        pass
+    os.kill(stage._child._process.pid, 18)  # SIGCONT
+    *_, last = tables
+    assert last.to_pylist()[0]["outcome"]["status"] == "success"
+    stage.close()
+
+
+def test_leaving_early_ends_the_child(video):
+    stage = DecodeStage(make_plan())
+    tables = stage(ref_table([local_ref(to_uri(str(video)))]))
+    next(tables)
+    child = psutil.Process(stage._child._process.pid)
+    tables.close()
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_child_dies_with_its_parent(video, tmp_path):
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from decode_helpers import *\n"
+        "stage = DecodeStage(make_plan())\n"
+        "tables = stage(ref_table([local_ref(sys.argv[2])]))\n"
+        "next(tables); print(stage._child._process.pid, flush=True); os.kill(os.getpid(), 9)\n"
+    )
+    import subprocess
+
+    parent = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(video)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    pid = int(parent.stdout)
+    try:
+        psutil.Process(pid).wait(timeout=10)
+    except psutil.NoSuchProcess:
+        return
+
+
+def test_a_stage_travels_to_its_worker(video):
+    stage = pickle.loads(pickle.dumps(DecodeStage(make_plan())))
+    assert run_stage(stage, video)["good.mp4"][0]["status"] == "success"
+    stage.close()
