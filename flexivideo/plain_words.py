@@ -28,6 +28,7 @@ from flexivideo.segmentation import frame_difference
 
 __all__ = [
     "ATTRIBUTES",
+    "EMBEDDED_LIMITS",
     "VOCABULARY",
     "Judgement",
     "Measures",
@@ -38,6 +39,12 @@ __all__ = [
     "measure",
     "parse_caption",
 ]
+
+# Said wherever the embedded checkpoint's captions are shown.
+EMBEDDED_LIMITS = (
+    "the embedded checkpoint tells light, colour, detail and movement, and knows nothing of "
+    "people, objects, actions or speech; name a real model with --model"
+)
 
 # Mean luma, grey levels, and how far from a threshold a clip must be to be scored.
 LIGHTS = ("dark", "dim", "bright")
@@ -66,6 +73,8 @@ HUE_MARGIN_DEGREES = 6.0
 
 # Codecs keep colour at half the resolution, so it is looked at in blocks of this side.
 COLOUR_BLOCK_PX = 4
+
+Times = Sequence[float] | NDArray[np.float64]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -172,12 +181,12 @@ def parse_caption(caption: str) -> Words | None:
     return Words(amount=_AMOUNT_OF[found.pop("movement")], **found)
 
 
-def judge(frames_THWC: NDArray[np.uint8], times_s: Sequence[float]) -> Judgement:
+def judge(frames_THWC: NDArray[np.uint8], times_s: Times) -> Judgement:
     """What is true of a clip; see :func:`measure` and :func:`decide`."""
     return decide(measure(frames_THWC, times_s))
 
 
-def measure(frames_THWC: NDArray[np.uint8], times_s: Sequence[float]) -> Measures:
+def measure(frames_THWC: NDArray[np.uint8], times_s: Times) -> Measures:
     """What the rule looks at.
 
     Args:

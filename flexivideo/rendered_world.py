@@ -24,8 +24,10 @@ __all__ = ["Shot", "render", "sample_shot"]
 
 Pixels = NDArray[np.float32]
 
-# Each part of the colour circle (turns) is equally likely: people have words for narrow ones.
-HUE_PARTS = (-0.05, 0.05, 0.125, 0.195, 0.325, 0.46, 0.59, 0.72, 0.84, 0.95)
+# Parts of the colour circle, turns, and how likely each is: the warm ones are narrow, and much of
+# real footage is warm.
+HUE_PARTS = (-0.042, 0.05, 0.125, 0.195, 0.325, 0.46, 0.59, 0.72, 0.84, 0.958)
+HUE_SHARES = (0.14, 0.18, 0.16, 0.09, 0.09, 0.08, 0.1, 0.08, 0.08)
 
 # Mean value (share of white): night, indoors, day, each equally likely.
 LIGHT_PARTS = ((0.04, 0.26), (0.22, 0.5), (0.4, 0.92))
@@ -132,7 +134,7 @@ def sample_shot(rng: np.random.Generator, scenery: Scenery | None = None) -> Sho
 
 
 def render(
-    shot: Shot, times_s: Sequence[float], *, height_px: int, width_px: int
+    shot: Shot, times_s: Sequence[float] | NDArray[np.float64], *, height_px: int, width_px: int
 ) -> NDArray[np.uint8]:
     """Frames of a shot at these times, uint8 [T,H,W,3]."""
     chance = np.random.default_rng(shot.seed)
@@ -188,22 +190,25 @@ def _put(
     columns: NDArray[np.float64],
 ) -> None:
     """Draw a thing into the view, with edges one pixel soft; it wraps just outside the view."""
-    where = []
+    softness = (rows[1] - rows[0]) / min(thing.radii)
+    where, slices = [], []
     for axis, line in enumerate((rows, columns)):
         radius = thing.radii[axis]
         span = line[-1] - line[0] + 2 * radius
         place = thing.position[axis] * span + thing.velocity[axis] * time_s
-        where.append((line - (place % span - span / 2)) / radius)
+        offset = (line - (place % span - span / 2)) / radius
+        near = np.flatnonzero(np.abs(offset) < 1 + softness)
+        if not len(near):
+            return
+        slices.append(slice(near[0], near[-1] + 1))
+        where.append(offset[slices[-1]].astype(np.float32))
     distance = np.sqrt(where[0][:, None] ** 2 + where[1][None] ** 2)
-    softness = (rows[1] - rows[0]) / min(thing.radii)
-    cover = np.clip((1 - distance) / softness + 0.5, 0, 1).astype(np.float32)[..., None]
-    if not cover.any():
-        return
-    colour = np.array(thing.colour, np.float32)
+    cover = np.clip((1 - distance) / np.float32(softness) + np.float32(0.5), 0, 1)[..., None]
     # A pattern fixed to the thing, so that it is seen to carry its texture along.
     pattern = np.sin(7 * where[0])[:, None] * np.sin(9 * where[1])[None]
-    surface = colour * (1 + thing.grain * pattern[..., None].astype(np.float32))
-    view_HWC += cover * (np.clip(surface, 0, 1) - view_HWC)
+    surface = np.array(thing.colour, np.float32) * (1 + thing.grain * pattern[..., None])
+    part = view_HWC[slices[0], slices[1]]
+    part += cover * (np.clip(surface, 0, 1) - part)
 
 
 def _smear(chance: np.random.Generator, height_px: int, width_px: int) -> Pixels:
@@ -214,13 +219,13 @@ def _smear(chance: np.random.Generator, height_px: int, width_px: int) -> Pixels
 
 
 def _sample_colours(rng: np.random.Generator) -> Colours:
-    begin = rng.integers(len(HUE_PARTS) - 1)
+    begin = rng.choice(len(HUE_SHARES), p=HUE_SHARES)
     return Colours(
         contrast=float(rng.uniform(0.1, 1.0)),
         gamma=float(rng.uniform(0.6, 2.0)),
         hue=float(rng.uniform(*HUE_PARTS[begin : begin + 2])),
-        hue_span=float(rng.choice([0.02, 0.08, 0.25, 0.6, 1.0], p=[0.3, 0.3, 0.2, 0.1, 0.1])),
-        chroma=0.0 if rng.random() < 0.08 else float(rng.random() ** 1.3),
+        hue_span=float(rng.choice([0.02, 0.08, 0.25, 0.6, 1.0], p=[0.35, 0.3, 0.2, 0.1, 0.05])),
+        chroma=0.0 if rng.random() < 0.08 else float(rng.random() ** 0.8),
         light=float(rng.uniform(*LIGHT_PARTS[rng.integers(len(LIGHT_PARTS))])),
     )
 

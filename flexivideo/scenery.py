@@ -100,9 +100,7 @@ def _layer(rng: np.random.Generator, kind: str) -> Layer:
     grid = np.linspace(0, 1, SCENERY_PX, endpoint=False, dtype=np.float32)
     y, x = grid[:, None], grid[None, :]
     if kind == "clouds":  # noise whose spectrum falls as 1 / f^slope
-        frequency = np.hypot(
-            np.fft.fftfreq(SCENERY_PX)[:, None], np.fft.rfftfreq(SCENERY_PX)[None]
-        )
+        frequency = np.hypot(np.fft.fftfreq(SCENERY_PX)[:, None], np.fft.rfftfreq(SCENERY_PX)[None])
         frequency[0, 0] = 1
         spectrum = np.fft.rfft2(rng.standard_normal((SCENERY_PX, SCENERY_PX)))
         layer = np.fft.irfft2(spectrum / frequency ** rng.uniform(0.7, 2.4))

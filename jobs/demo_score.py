@@ -4,36 +4,44 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from flexivideo.plain_words import ATTRIBUTES, Score
 from jobs.demo_archive import TrueShot, read_truth
 from pipeline.views import connect
 
-__all__ = ["Score", "score_captions"]
+__all__ = ["DemoScore", "score_captions"]
 
 # A clip is judged by a shot that holds at least this share of it.
 INSIDE_SHARE = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class DemoScore:
     """Captions against what is true.
 
     Attributes:
-        right: attribute to number of captions that have it right.
-        scored: attribute to number of captions judged on it.
-        n_exact: captions right in everything.
+        right: attribute to captions that have it right.
+        wrong: attribute to captions that have it wrong.
+        not_scored: attribute to captions of shots within a threshold's margin.
+        n_exact: captions without a wrong word.
         n_clips: captions judged.
         n_across: clips that lie across a cut and were not judged.
     """
 
     right: dict[str, int]
-    scored: dict[str, int]
+    wrong: dict[str, int]
+    not_scored: dict[str, int]
     n_exact: int
     n_clips: int
     n_across: int
 
     def sentence(self) -> str:
         """For a person."""
-        parts = ", ".join(f"{name} {self.right[name]}/{self.scored[name]}" for name in self.scored)
+        if not self.n_clips:
+            return "No caption of a rendered clip could be judged."
+        parts = ", ".join(
+            f"{name} {self.right[name]}/{self.right[name] + self.wrong[name]}"
+            for name in ATTRIBUTES
+        )
         across = f"; {self.n_across} clips across a cut were not judged" if self.n_across else ""
         return (
             f"Of the captions of rendered clips, whose content is known, "
@@ -41,11 +49,10 @@ class Score:
         )
 
 
-def score_captions(root: str, truth: Path) -> Score:
-    """Judge the captions of a dataset's rendered clips."""
+def score_captions(root: str, truth: Path) -> DemoScore:
+    """Judge the captions of a dataset's rendered clips by the shots of ``truth.json``."""
     shots = read_truth(truth)
-    right: Counter[str] = Counter()
-    scored: Counter[str] = Counter()
+    counts = {score: Counter(dict.fromkeys(ATTRIBUTES, 0)) for score in Score}
     n_exact = n_clips = n_across = 0
     rows = connect(root).execute(
         """SELECT parse_filename(uri), start_s, end_s, caption FROM clips
@@ -58,14 +65,15 @@ def score_captions(root: str, truth: Path) -> Score:
         if shot is None:
             n_across += 1
             continue
-        answers = shot.judgement.score(caption or "")
+        scores = shot.judgement.score(caption)
         n_clips += 1
-        n_exact += all(answers.values())
-        scored.update(answers.keys())
-        right.update(attribute for attribute, is_right in answers.items() if is_right)
-    return Score(
-        right={name: right[name] for name in scored},
-        scored=dict(scored),
+        n_exact += Score.WRONG not in scores.values()
+        for attribute, score in scores.items():
+            counts[score][attribute] += 1
+    return DemoScore(
+        right=dict(counts[Score.RIGHT]),
+        wrong=dict(counts[Score.WRONG]),
+        not_scored=dict(counts[Score.NOT_SCORED]),
         n_exact=n_exact,
         n_clips=n_clips,
         n_across=n_across,

@@ -1,4 +1,4 @@
-"""What the embedded checkpoint is made of, before it has learned anything: words, frames, layers."""
+"""What the embedded checkpoint is before it has learned anything: tokenizer, frames, layers."""
 
 from itertools import product
 

@@ -1,7 +1,9 @@
 """How often captions are right, word by word: the figures of the model card.
 
-    python -m jobs.measure_captions                       on held-out rendered shots
-    python -m jobs.measure_captions ~/videos/*.mp4        on footage, through the pipeline's stages
+On held-out rendered shots, or on footage through the pipeline's own stages:
+
+    python -m jobs.measure_captions
+    python -m jobs.measure_captions ~/videos/*.mp4
 """
 
 import json
@@ -68,10 +70,7 @@ def measure_rendered(model: str | None, *, n_shots: int) -> dict[str, Any]:
         max_batch_tokens=BATCH_TOKENS,
     )
     return accuracy(
-        [
-            (example.truth, result.caption)
-            for example, result in zip(examples, results, strict=True)
-        ]
+        [(example.truth, result.caption) for example, result in zip(examples, results, strict=True)]
     )
 
 
@@ -90,8 +89,8 @@ def footage_captions(path: Path, model: str | None) -> Iterator[Answer]:
             settings=CaptionSettings(model=model, max_new_tokens=MAX_NEW_TOKENS),
             prompt=caption_prompt(model),
             max_pixels=None,
-            threads=1,
-        )
+        ),
+        threads=1,
     )
     times_s, frames = _sampled_frames(path, plan)
     for row in stage(rows).to_pylist():
@@ -129,7 +128,7 @@ def accuracy(answers: Sequence[Answer]) -> dict[str, Any]:
     for score in scores:
         if Score.NOT_SCORED not in score.values():
             exact.append(all(value is Score.RIGHT for value in score.values()))
-    figures["exact"] = {"accuracy": round(float(np.mean(exact or [0.0])), 3), "scored": len(exact)}
+    figures["exact"] = {"accuracy": round(sum(exact) / max(len(exact), 1), 3), "scored": len(exact)}
     return figures
 
 

@@ -8,7 +8,6 @@ machine gives the same weights. At the end the accuracy on held-out rendered sho
 """
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,11 +24,10 @@ from jobs.training_clips import RenderedBatches
 
 __all__ = ["train"]
 
-N_CLIPS = 32
+N_CLIPS = 24
 N_PARTS = 2
 WARM_UP_STEPS = 60
 MUON_LR, ADAMW_LR = 0.02, 2e-3
-RENDERER_NICENESS = 5
 REPORT_STEPS = 100
 
 
@@ -47,7 +45,7 @@ def train(
 
     Args:
         out: folder of the checkpoint.
-        steps: optimizer steps, of 32 clips each.
+        steps: optimizer steps, of 24 clips each.
         seed: of weights and shots.
         dtype: of the stored weights; training is in float32.
         vision_layers: depth of the vision tower.
@@ -60,7 +58,7 @@ def train(
         processor, seed=seed, vision_layers=vision_layers, text_layers=text_layers
     ).train()
     shots = RenderedBatches(processor, seed=seed, n_clips=N_CLIPS, n_parts=N_PARTS)
-    loader = iter(DataLoader(shots, batch_size=None, num_workers=1, worker_init_fn=_make_nice))
+    loader = iter(DataLoader(shots, batch_size=None, num_workers=1))
     optimizers = _optimizers(model)
     peaks = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
     started, losses = time.monotonic(), []
@@ -106,10 +104,6 @@ def _optimizers(model: FlexiVideoForConditionalGeneration) -> list[torch.optim.O
         torch.optim.Muon(matrices, lr=MUON_LR, weight_decay=0.01),
         torch.optim.AdamW(rest, lr=ADAMW_LR, weight_decay=0.0, betas=(0.9, 0.98)),
     ]
-
-
-def _make_nice(_: int) -> None:
-    os.nice(RENDERER_NICENESS)
 
 
 if __name__ == "__main__":

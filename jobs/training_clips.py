@@ -33,7 +33,7 @@ DELTA_RATIOS = (1.0, 1.4)
 LONGEST_CLIP_S = 10.0
 OTHER_FPS_SHARE, OTHER_FPS = 0.1, (3.0, 4.0)
 TWO_SHOTS_SHARE = 0.06
-SHOTS_PER_SCENERY = 4
+SHOTS_PER_SCENERY = 6
 
 HELD_OUT_SEED = 1_000_003
 
@@ -46,7 +46,7 @@ class Example:
     truth: Judgement
 
 
-class RenderedBatches(IterableDataset):  # type: ignore[type-arg]
+class RenderedBatches(IterableDataset):
     """Endless steps; each is a list of micro-batches, alike in length, so that little is padded.
 
     Labels stand on the answer alone. Micro-batches are parts of one random draw: their gradients
@@ -109,9 +109,7 @@ def _examples(
             if not plain and rng.random() < TWO_SHOTS_SHARE and len(times_s) > 3:
                 cut = int(rng.integers(1, len(times_s)))
                 other = sample_shot(rng, scenery)
-                frames[cut:] = render(
-                    other, times_s[cut:], height_px=height_px, width_px=width_px
-                )
+                frames[cut:] = render(other, times_s[cut:], height_px=height_px, width_px=width_px)
             tau = processor.tau / rng.uniform(*DELTA_RATIOS)
             begin_s = float(rng.integers(0, 4000)) / 4  # only differences of times may matter
             yield Example(

@@ -1,0 +1,270 @@
+"""A video appears whole or not at all, whatever stops the writer, and never twice."""
+
+import dataclasses
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from dataset_helpers import (
+    ManualClock,
+    commit_videos,
+    make_identity,
+    make_ref,
+    parts,
+    video_rows,
+    writing,
+)
+
+from flexivideo.errors import DatasetError, LeaseLost
+from pipeline.assembly import Assembler
+from pipeline.index_session import open_for_index
+from pipeline.resume import undone
+from pipeline.store import LocalStore
+from pipeline.views import connect
+
+REFS = [make_ref(name) for name in ("a", "b", "c")]
+DATA_TABLES = ("scenes", "clips", "embeddings", "thumbnails")
+
+
+class Crash(BaseException):
+    """The machine stops."""
+
+
+class CrashingStore(LocalStore):
+    """A disk whose machine stops just before, or just after, its n-th change."""
+
+    def __init__(self, root, crash_at, *, after):
+        super().__init__(root)
+        self.n_changes, self._crash_at, self._after = 0, crash_at, after
+
+    def create_if_absent(self, path, finished):
+        return self._change(super().create_if_absent, path, finished)
+
+    def compare_and_swap(self, path, expected, new):
+        return self._change(super().compare_and_swap, path, expected, new)
+
+    def delete(self, path):
+        if self._crash_at is not None and self.n_changes >= self._crash_at:
+            return None  # a machine that stopped cleans nothing up
+        return super().delete(path)
+
+    def _change(self, change, *arguments):
+        if self._crash_at is not None and self.n_changes >= self._crash_at:
+            raise Crash
+        self.n_changes += 1
+        done = change(*arguments)
+        if self._after and self.n_changes == self._crash_at:
+            raise Crash
+        return done
+
+
+def index(store, refs=REFS, *, hours_later=0):
+    identity, clock = make_identity(), ManualClock()
+    clock.forward(3600 * hours_later)  # a crashed run's lease has run out by then
+    commit_videos(store, list(undone(store, identity, refs)), identity=identity, clock=clock)
+
+
+def current(root):
+    """The dataset as readers see it, less what differs from run to run."""
+    try:
+        connection = connect(str(root))
+    except DatasetError:
+        return {}
+    tables = {}
+    for table in ("videos", *DATA_TABLES):
+        rows = connection.sql(f"SELECT * FROM {table}").to_arrow_table()
+        kept = [
+            name
+            for name in rows.column_names
+            if name not in ("commit_id", "scenes_commit_id", "committed_at", "run_id")
+        ]
+        tables[table] = sorted(map(repr, rows.select(kept).to_pylist()))
+    return tables
+
+
+def assert_whole(root):
+    """Every video that a reader sees has all its rows in every table."""
+    if current(root):
+        counts = connect(str(root)).execute(
+            """SELECT n_clips, n_scenes,
+                 (SELECT count(*) FROM clips c WHERE c.video_id = v.video_id),
+                 (SELECT count(*) FROM scenes s WHERE s.video_id = v.video_id),
+                 (SELECT count(*) FROM embeddings e WHERE e.video_id = v.video_id),
+                 (SELECT count(*) FROM thumbnails t WHERE t.video_id = v.video_id)
+               FROM videos v"""
+        )
+        for n_clips, n_scenes, clips, scenes, vectors, pictures in counts.fetchall():
+            assert (clips, vectors, pictures) == (n_clips,) * 3
+            assert scenes == n_scenes
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("undisturbed")
+    index(LocalStore(str(root)))
+    return current(root)
+
+
+def number_of_changes():
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as root:
+        store = CrashingStore(root, None, after=False)
+        index(store)
+        return store.n_changes
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("crash_at", range(1, number_of_changes() + 1))
+def test_a_crash_at_any_change_then_another_run_equals_an_undisturbed_one(
+    tmp_path, undisturbed, crash_at, after
+):
+    with pytest.raises(Crash):
+        index(CrashingStore(str(tmp_path), crash_at - (not after), after=after))
+    assert_whole(tmp_path)
+    index(LocalStore(str(tmp_path)), hours_later=2)
+    assert_whole(tmp_path)
+    assert current(tmp_path) == undisturbed
+    for table in DATA_TABLES:  # plain globs show each row once
+        rows = pq.read_table([str(part) for part in parts(tmp_path, table)], partitioning=None)
+        assert rows.num_rows == len(undisturbed[table])
+
+
+def test_a_second_run_has_nothing_to_do(tmp_path):
+    store = LocalStore(str(tmp_path))
+    index(store)
+    assert list(undone(store, make_identity(), REFS)) == []
+
+
+def test_a_new_model_does_all_again_and_its_rows_are_the_current_ones(tmp_path):
+    store, other = LocalStore(str(tmp_path)), make_identity(name="other")
+    index(store)
+    assert list(undone(store, other, REFS)) == REFS
+    commit_videos(store, REFS, identity=other, run_id="second")
+    rows = connect(store.root).execute("SELECT DISTINCT model_id FROM clips").fetchall()
+    assert rows == [(other.model_id,)]
+    assert len(current(tmp_path)["scenes"]) == 3 * 6
+
+
+def test_unavailable_videos_are_tried_again_and_failed_ones_are_not(tmp_path):
+    store = LocalStore(str(tmp_path))
+    with writing(store) as committer, Assembler() as assembler:
+        for ref, status in zip(REFS, ("unavailable", "failed", "quarantined"), strict=True):
+            rows = video_rows(ref, n_clips=0, status=status, error_kind="corrupt")
+            committer.add(*assembler.push(rows))
+        committer.commit()
+    assert list(undone(store, make_identity(), REFS)) == [REFS[0]]
+
+
+def test_a_holder_that_slept_cannot_commit(tmp_path):
+    """Its lease ran out, another run took the root: the sealed number refuses it."""
+    clock, store = ManualClock(), LocalStore(str(tmp_path))
+    with (
+        Assembler() as assembler,
+        open_for_index(store, run_id="sleeper", lease_s=60, clock=clock) as session,
+    ):
+        from pipeline.commit import Committer
+        from pipeline.settings import CommitSettings
+
+        committer = Committer(
+            session, identity=make_identity(), settings=CommitSettings(), sample_fps=2.0
+        )
+        committer.add(*assembler.push(video_rows(REFS[0])))
+        clock.forward(61)
+        commit_videos(store, REFS[1:], run_id="successor", clock=clock)
+        with pytest.raises(LeaseLost):
+            committer.commit()
+        session.check = lambda: None  # even if the lease were never looked at
+        with pytest.raises(LeaseLost, match="refused"):
+            committer.commit()
+    assert_whole(tmp_path)
+    assert len(current(tmp_path)["videos"]) == 2
+    assert all(len(parts(tmp_path, table)) == 2 for table in DATA_TABLES)
+
+
+def test_a_full_disk_leaves_nothing_visible_and_a_later_commit_is_whole(tmp_path):
+    store = LocalStore(str(tmp_path))
+    publish = store.create_if_absent
+
+    def full(path, finished):
+        if path.startswith("thumbnails"):
+            raise OSError(28, "No space left on device")
+        return publish(path, finished)
+
+    with writing(store) as committer, Assembler() as assembler:
+        committer.add(*assembler.push(video_rows(REFS[0])))
+        store.create_if_absent = full
+        with pytest.raises(OSError, match="space"):
+            committer.commit()
+        assert current(tmp_path)["videos"] == []
+        assert all(parts(tmp_path, table) == [] for table in DATA_TABLES)
+        store.create_if_absent = publish
+        committer.commit()
+    assert_whole(tmp_path)
+    assert len(current(tmp_path)["videos"]) == 1
+    assert list(store.list(".staging")) == [".staging/lock"]
+
+
+def test_several_videos_share_a_commit_and_rows_are_sorted(tmp_path):
+    store = LocalStore(str(tmp_path))
+    with writing(store) as committer, Assembler() as assembler:
+        for ref in REFS:
+            committer.add(*assembler.push(video_rows(ref)))
+        receipt = committer.commit()
+        assert receipt.n_videos == 3
+        assert committer.commit() is None
+    for table in ("scenes", "clips"):
+        (part,) = parts(tmp_path, table)
+        rows = pq.read_table(part, partitioning=None).to_pylist()
+        keys = [(row["video_id"], row["start_pts"]) for row in rows]
+        assert keys == sorted(keys)
+
+
+def test_a_commit_is_due_by_rows_or_by_time(tmp_path):
+    now = [0.0]
+    with writing(LocalStore(str(tmp_path)), every_rows=15, every_s=5.0) as committer:
+        committer._monotonic = lambda: now[0]
+        committer._last_s = 0.0
+        with Assembler() as assembler:
+            assert not committer.due()
+            committer.add(*assembler.push(video_rows(REFS[0])))
+            assert not committer.due()  # 10 rows
+            now[0] = 5.0
+            assert committer.due()
+            now[0] = 0.0
+            committer.add(*assembler.push(video_rows(REFS[1])))
+            assert committer.due()
+            committer.commit()
+
+
+def test_a_predecessor_that_was_killed_is_known(tmp_path):
+    store, clock = CrashingStore(str(tmp_path), 4, after=False), ManualClock()
+    with pytest.raises(Crash):
+        commit_videos(store, REFS, run_id="killed", clock=clock)
+    clock.forward(7200)
+    with open_for_index(
+        LocalStore(str(tmp_path)), run_id="next", lease_s=60, clock=clock
+    ) as session:
+        assert session.killed.run_id == "killed"
+    with open_for_index(
+        LocalStore(str(tmp_path)), run_id="third", lease_s=60, clock=clock
+    ) as session:
+        assert session.killed is None
+
+
+def test_float16_vectors_are_stored_as_such(tmp_path):
+    store = LocalStore(str(tmp_path))
+    with writing(store, embedding_dtype="float16") as committer, Assembler() as assembler:
+        committer.add(*assembler.push(video_rows(REFS[0])))
+        committer.commit()
+    (part,) = parts(tmp_path, "embeddings")
+    kind = pq.read_schema(part).field("embedding").type
+    assert str(kind) == "fixed_size_list<element: halffloat not null>[8]"
+
+
+def test_refs_travel_as_dataclasses():
+    assert dataclasses.asdict(REFS[0])["uri"] == "/archive/a.mp4"
+
+
+def test_staging_files_are_on_the_disk_of_the_root(tmp_path):
+    assert Path(LocalStore(str(tmp_path)).staging_file()).is_relative_to(tmp_path)
