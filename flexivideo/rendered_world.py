@@ -223,7 +223,7 @@ def _sample_colours(rng: np.random.Generator) -> Colours:
     return Colours(
         contrast=float(rng.uniform(0.1, 1.0)),
         gamma=float(rng.uniform(0.6, 2.0)),
-        hue=float(rng.uniform(*HUE_PARTS[begin : begin + 2])),
+        hue=float(rng.uniform(HUE_PARTS[begin], HUE_PARTS[begin + 1])),
         hue_span=float(rng.choice([0.02, 0.08, 0.25, 0.6, 1.0], p=[0.35, 0.3, 0.2, 0.1, 0.05])),
         chroma=0.0 if rng.random() < 0.08 else float(rng.random() ** 0.8),
         light=float(rng.uniform(*LIGHT_PARTS[rng.integers(len(LIGHT_PARTS))])),

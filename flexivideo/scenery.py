@@ -99,6 +99,7 @@ def _layers(rng: np.random.Generator, kind: str) -> Layer:
 def _layer(rng: np.random.Generator, kind: str) -> Layer:
     grid = np.linspace(0, 1, SCENERY_PX, endpoint=False, dtype=np.float32)
     y, x = grid[:, None], grid[None, :]
+    layer: NDArray[np.floating]
     if kind == "clouds":  # noise whose spectrum falls as 1 / f^slope
         frequency = np.hypot(np.fft.fftfreq(SCENERY_PX)[:, None], np.fft.rfftfreq(SCENERY_PX)[None])
         frequency[0, 0] = 1

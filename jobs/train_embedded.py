@@ -4,7 +4,7 @@
 
 One thread trains and a second process renders. Seeds are fixed and steps are counted, so the same
 machine gives the same weights. At the end the accuracy on held-out rendered shots is printed;
-``python -m jobs.measure_captions`` prints it for any footage. See the model card for what it takes.
+``python -m jobs.embedded_accuracy`` prints it for any footage. See the model card for what it takes.
 """
 
 import json
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from jobs.embedded_architecture import make_model, make_processor
-from jobs.measure_captions import measure_rendered
+from jobs.embedded_accuracy import measure_rendered
 from jobs.training_clips import RenderedBatches
 
 __all__ = ["train"]
