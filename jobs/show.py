@@ -56,10 +56,10 @@ def show_dataset(root: str, *, limit: int, console: Console) -> None:
             _cell(caption),
         )
     console.print(table)
-    total, hours, n_clips = connection.execute(
+    ((total, hours, n_clips),) = connection.execute(
         """SELECT count(*), coalesce(sum(duration_s), 0) / 3600, coalesce(sum(n_clips), 0)
            FROM videos"""
-    ).fetchone() or (0, 0.0, 0)
+    ).fetchall()
     shown = f", the first {limit} shown" if total > limit else ""
     console.print(f"{total} videos{shown}, {hours:.3f} hours, {n_clips} clips")
     _say_limits(connection, console)
@@ -145,7 +145,7 @@ def _say_limits(connection: duckdb.DuckDBPyConnection, console: Console) -> None
         """SELECT 1 FROM settings SEMI JOIN videos ON settings_id = model_id
            WHERE meaning ->> '$.name' = ?""",
         [EMBEDDED_NAME],
-    ).fetchone()
+    ).fetchall()
     if embedded:
         console.print(f"[dim]captions: {EMBEDDED_LIMITS}[/dim]")
 

@@ -1,0 +1,143 @@
+"""The two stages on a real cluster: streaming, unfused, and whole whatever dies."""
+
+import os
+import shutil
+import signal
+import sys
+
+import pytest
+from decode_helpers import make_plan
+from ray import cloudpickle
+from synthetic_media import textured_shots, write_video
+from tiny_checkpoints import save_stock
+
+from pipeline import compose
+from pipeline.assembly import Assembler
+from pipeline.caption_stage import CaptionPlan, CaptionStage
+from pipeline.compose import captioned_dataset, index_videos
+from pipeline.decode_stage import DecodeStage
+from pipeline.pools import size_pools
+from pipeline.progress import Progress
+from pipeline.run_identity import RunIdentity
+from pipeline.run_plan import RunPlan
+from pipeline.settings import CaptionSettings, PoolSettings
+from pipeline.sources import Listing
+
+pytestmark = pytest.mark.cluster
+
+N_VIDEOS, SHOTS_EACH = 6, 3
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("archive")
+    first = write_video(folder / "0.mp4", textured_shots(np.random.default_rng(5), SHOTS_EACH, 40))
+    for number in range(1, N_VIDEOS):
+        shutil.copy(first, folder / f"{number}.mp4")
+    (folder / "empty.mp4").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    model = str(save_stock(tmp_path_factory.mktemp("model"), seed=4))
+    identity = RunIdentity.of(segmenter={}, packing={}, model={}, prompt={})
+    caption = CaptionPlan(
+        settings=CaptionSettings(model=model, max_new_tokens=4, batch_clips=4),
+        prompt="Describe.",
+        max_pixels=84 * 84,
+    )
+    return RunPlan(decode=make_plan(), caption=caption, identity=identity)
+
+
+@pytest.fixture
+def pools(ray_cluster):
+    return size_pools(PoolSettings(), cpus=ray_cluster.cpus, gpus=ray_cluster.gpus)
+
+
+class Collector:
+    """Stands where the committer does, and keeps what it is given."""
+
+    def __init__(self):
+        self.videos = {}
+
+    def add(self, video):
+        assert video.video_id not in self.videos
+        captions = [batch["caption"][0].as_py() for batch in video.batches()]
+        self.videos[video.video_id] = (video.outcome, captions)
+
+    def due(self):
+        return False
+
+    def commit(self):
+        return None
+
+
+def run(archive, plan, pools):
+    collector, refs = Collector(), list(Listing([str(archive)]))
+    with Assembler() as assembler:
+        index_videos(
+            refs,
+            plan=plan,
+            pools=pools,
+            assembler=assembler,
+            committer=collector,
+            progress=Progress(n_listed=len(refs), n_already_done=0),
+        )
+    return collector.videos
+
+
+def test_ray_keeps_the_stages_apart(archive, plan, pools, capsys):
+    """Fused, a video that kills its decoder would take the model with it, and nothing streams."""
+    captioned_dataset(list(Listing([str(archive)])), plan, pools).explain()
+    physical = capsys.readouterr().out.rpartition("Physical Plan (Optimized)")[2]
+    assert physical.count("ActorPoolMapOperator") == 2
+    assert "ActorPoolMapOperator[MapBatches(DecodeStage)]" in physical
+    assert "ActorPoolMapOperator[MapBatches(CaptionStage)]" in physical
+    assert "->" not in physical
+
+
+def test_every_listed_video_ends_once_with_all_its_clips(archive, plan, pools):
+    videos = run(archive, plan, pools)
+    assert len(videos) == N_VIDEOS + 1
+    ended = sorted((outcome["status"], len(captions)) for outcome, captions in videos.values())
+    assert ended == [("failed", 0)] + [("success", SHOTS_EACH)] * N_VIDEOS
+    captions = {tuple(captions) for _, captions in videos.values() if captions}
+    assert len(captions) == 1  # the same video says the same, whatever batch it was in
+
+
+class DyingDecodeStage(DecodeStage):
+    """Kills its worker once, in the middle of a video."""
+
+    def __call__(self, refs):
+        for number, table in enumerate(super().__call__(refs)):
+            yield table
+            if number == 1 and not self.last_words.exists():
+                self.last_words.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingCaptionStage(CaptionStage):
+    """Kills its actor once, with a batch in its hands."""
+
+    def __call__(self, rows):
+        if not self.last_words.exists():
+            self.last_words.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(rows)
+
+
+@pytest.mark.parametrize("stage", [DyingDecodeStage, DyingCaptionStage])
+def test_a_worker_that_is_killed_costs_no_row_and_doubles_none(
+    archive, plan, pools, stage, tmp_path, monkeypatch
+):
+    last_words = tmp_path / "last_words"
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no test modules
+    dying = type(stage.__name__, (stage,), {"last_words": last_words})
+    monkeypatch.setattr(compose, stage.__name__.removeprefix("Dying"), dying)
+    videos = run(archive, plan, pools)
+    assert last_words.exists()
+    ended = sorted((outcome["status"], len(captions)) for outcome, captions in videos.values())
+    assert ended == [("failed", 0)] + [("success", SHOTS_EACH)] * N_VIDEOS

@@ -1,0 +1,181 @@
+"""The job as its user runs it: a process with arguments, output and an exit code."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_media import textured_shots, write_video
+
+from pipeline.views import connect
+
+pytestmark = pytest.mark.cluster
+
+FLEXIVIDEO = [sys.executable, "-c", "from jobs.cli import main; main()"]
+KILLED = [sys.executable, str(Path(__file__).with_name("killed_index.py"))]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    for number in range(3):
+        frames = textured_shots(np.random.default_rng(number), 2 + number, 40)
+        write_video(folder / f"{number}.mp4", frames)
+    (folder / "empty.mp4").touch()
+    (folder / "notes.txt").write_text("not a video")
+    return folder
+
+
+def index(archive, root, *options, command=FLEXIVIDEO, **run):
+    arguments = [*command, "index"] if command is FLEXIVIDEO else command
+    return subprocess.run(
+        [*arguments, str(archive), "--out", str(root), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+        **run,
+    )
+
+
+def dataset(root):
+    """What a reader gets, less what differs from run to run; embeddings apart."""
+    connection = connect(str(root))
+    per_run = "EXCLUDE (commit_id, scenes_commit_id, committed_at, run_id)"
+    queries = {
+        "videos": f"SELECT * {per_run} FROM videos ORDER BY video_id",
+        "scenes": "SELECT * EXCLUDE (commit_id, ingest_date) FROM scenes ORDER BY scene_id",
+        "clips": "SELECT * EXCLUDE (commit_id, ingest_date) FROM clips ORDER BY clip_id",
+    }
+    tables = {name: connection.execute(query).fetchall() for name, query in queries.items()}
+    vectors = connection.execute("SELECT embedding FROM embeddings ORDER BY clip_id").fetchall()
+    return tables, np.array(vectors)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(archive, tmp_path_factory):
+    root = tmp_path_factory.mktemp("undisturbed")
+    done = index(archive, root, "--json")
+    assert done.returncode == 0, done.stderr
+    return root, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_json_says_the_plan_and_the_summary(undisturbed):
+    _, (plan, summary) = undisturbed
+    assert (plan["n_listed"], plan["n_already_done"], plan["left"]) == (4, 0, {"txt": 1})
+    assert summary["by_status"] == {"success": 3, "failed": 1}
+    assert summary["by_error_kind"] == {"empty": 1}
+    assert summary["n_clips"] == 2 + 3 + 4
+    assert summary["ended"] == "completed"
+
+
+def test_counts_reconcile_with_the_tables(undisturbed):
+    root, (_, summary) = undisturbed
+    connection = connect(str(root))
+    for table, count in (("videos", 4), ("clips", summary["n_clips"])):
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchall() == [(count,)]
+    (run,) = connection.execute("SELECT ended, counts FROM runs").fetchall()
+    assert run[0] == "completed"
+    assert json.loads(run[1])["by_status"] == summary["by_status"]
+    resolved = connection.execute(
+        """SELECT count(*) FROM settings WHERE settings_id IN
+           (SELECT unnest([segmenter_id, packing_id, model_id, prompt_id]) FROM videos)"""
+    )
+    assert resolved.fetchall() == [(4,)]
+
+
+def test_a_second_run_does_nothing_and_strict_speaks_of_its_own_videos(archive, undisturbed):
+    root, _ = undisturbed
+    before = sorted(root.rglob("*"))
+    again = index(archive, root, "--strict")
+    assert again.returncode == 0
+    assert "nothing is left to do" in again.stdout
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("last", [3, 8, 12])
+def test_after_kill_9_of_everything_the_next_run_gives_the_undisturbed_dataset(
+    archive, undisturbed, tmp_path, last
+):
+    """Ids, times, scenes and captions equal, embeddings within 1e-5."""
+    options = ["--every-rows", "1"]  # a commit a video: more moments to die at
+    killed = index(
+        archive, tmp_path, *options, command=[*KILLED, str(last)], start_new_session=True
+    )
+    assert killed.returncode == -signal.SIGKILL
+    done = index(archive, tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    expected, vectors = dataset(undisturbed[0])
+    found, found_vectors = dataset(tmp_path)
+    assert found == expected
+    assert found_vectors == pytest.approx(vectors, abs=1e-5)
+    endings = connect(str(tmp_path)).execute("SELECT ended FROM runs ORDER BY started_at")
+    assert endings.fetchall() == [("killed",), ("completed",)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_clean_with_what_is_finished_committed(archive, tmp_path, number):
+    many = tmp_path / "many"
+    many.mkdir()
+    for copy in range(40):
+        shutil.copy(archive / "2.mp4", many / f"{copy}.mp4")
+    root = tmp_path / "root"
+    command = [*FLEXIVIDEO, "index", str(many), "--out", str(root), "--every-rows", "1"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    videos = root / "videos"
+    while run.poll() is None and len(list(videos.glob("*"))) < 2:  # the seal, and a first commit
+        os.sched_yield()
+    run.send_signal(number)
+    stdout, stderr = run.communicate(timeout=120)
+    assert run.returncode == 1, stderr
+    assert "interrupted" in stdout
+    lease = json.loads((root / "leases" / "index.json").read_text())
+    assert lease["released"]
+    ((n_done,),) = connect(str(root)).execute("SELECT count(*) FROM videos").fetchall()
+    assert 1 <= n_done <= 40
+    ((ended,),) = connect(str(root)).execute("SELECT ended FROM runs").fetchall()
+    assert ended == "interrupted"
+
+
+def test_strict_makes_a_failed_video_count(archive, tmp_path):
+    assert index(archive / "empty.mp4", tmp_path / "a").returncode == 0
+    assert index(archive / "empty.mp4", tmp_path / "b", "--strict").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "said"),
+    [
+        ("missing.mp4", [], "missing.mp4"),
+        (".", ["--tau", "-1"], "tau is -1.0"),
+        (".", ["--dtype", "int4"], "int4"),
+        (".", ["--no-such-option"], "no-such-option"),
+    ],
+)
+def test_usage_errors_are_said_in_one_sentence_and_exit_with_2(tmp_path, source, options, said):
+    done = index(source, tmp_path / "root", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_is_none_exits_with_1_and_says_which(archive, tmp_path):
+    done = index(archive, tmp_path / "root", "--model", str(archive))
+    assert done.returncode == 1
+    assert "config.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_rays_jobs_entry_point_is_the_same_command(undisturbed, archive):
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs.index", str(archive), "--out", str(undisturbed[0])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "nothing is left to do" in done.stdout

@@ -1,0 +1,120 @@
+"""The dataset as other people's readers see it."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from dataset_helpers import WIDTH, commit_videos, make_identity, make_ref, parts
+
+from flexivideo.errors import DatasetError
+from pipeline.schemas import SCHEMA_VERSION, TABLES
+from pipeline.store import LocalStore
+from pipeline.views import connect
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+REFS = [make_ref("a"), make_ref("b")]
+IDENTITY = make_identity()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("it's a [root]*")
+    commit_videos(LocalStore(str(root)), REFS, identity=IDENTITY)
+    return root
+
+
+def test_views_join_on_what_belongs_together(root):
+    rows = connect(str(root)).execute(
+        """SELECT uri, start_s, caption FROM clips JOIN videos USING (video_id)
+           ORDER BY uri, start_pts"""
+    )
+    expected = [
+        (ref.uri, 2.0 * index, f"clip {index} of {ref.uri}") for ref in REFS for index in range(3)
+    ]
+    assert rows.fetchall() == expected
+
+
+def test_the_vectors_are_unit_arrays_of_one_width(root):
+    lengths = connect(str(root)).execute(
+        "SELECT len(embedding), list_inner_product(embedding, embedding) FROM embeddings"
+    )
+    assert lengths.fetchall() == [(WIDTH, pytest.approx(1.0))] * 6
+
+
+@pytest.mark.parametrize("table", ["videos", "scenes", "clips", "thumbnails"])
+def test_every_file_has_the_schema_of_the_contract(root, table):
+    written = [pq.read_schema(part) for part in parts(root, table)]
+    for schema in written:
+        assert schema.equals(TABLES[table], check_metadata=False)
+        assert schema.metadata[b"schema_version"] == SCHEMA_VERSION.encode()
+        for field in schema:
+            assert field.metadata[b"meaning"]
+
+
+def test_nothing_is_nullable_that_does_not_say_when():
+    for schema in TABLES.values():
+        for field in schema:
+            meaning = field.metadata[b"meaning"].decode()
+            if field.nullable and field.name != "time_base_den":
+                assert "null" in meaning, field.name
+
+
+@pytest.mark.parametrize(
+    "query", re.findall(r"```sql\n(.*?)```", README, flags=re.DOTALL)[0].split(";")[:-1]
+)
+def test_the_queries_of_the_readme_run_and_find_something(root, query):
+    found = connect(str(root)).execute(query.replace("%red%", "%clip 1%")).fetchall()
+    assert found
+
+
+def test_other_readers_see_the_same_clips(root):
+    glob = str(root / "clips").replace("[", "[[]").replace("*", "[*]")
+    readers = {
+        "duckdb": duckdb.connect().execute(
+            f"SELECT clip_id FROM read_parquet('{glob.replace(chr(39), chr(39) * 2)}/**/*.parquet')"
+        ),
+        "pyarrow": ds.dataset(str(root / "clips"), partitioning="hive").to_table(),
+        "polars": pl.concat([pl.read_parquet(part, glob=False) for part in parts(root, "clips")]),
+        "pandas": pd.concat([pd.read_parquet(part) for part in parts(root, "clips")]),
+    }
+    ids = {
+        "duckdb": sorted(row[0] for row in readers["duckdb"].fetchall()),
+        "pyarrow": sorted(readers["pyarrow"]["clip_id"].to_pylist()),
+        "polars": sorted(readers["polars"]["clip_id"].to_list()),
+        "pandas": sorted(readers["pandas"]["clip_id"].tolist()),
+    }
+    assert len(ids["duckdb"]) == 6
+    assert len({tuple(found) for found in ids.values()}) == 1
+
+
+def test_pandas_and_numpy_get_the_vectors_without_a_detour(root):
+    table = pq.read_table(parts(root, "embeddings")[0], partitioning=None)
+    vectors = table["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, WIDTH)
+    assert vectors.dtype == np.float32
+
+
+def test_about_the_vectors_stands_beside_them(root):
+    field = pq.read_schema(parts(root, "embeddings")[0]).field("embedding")
+    assert field.metadata[b"dimension"] == str(WIDTH).encode()
+    assert field.metadata[b"text_joint"] == b"false"
+
+
+def test_a_root_without_a_dataset_is_named_and_left_alone(tmp_path):
+    with pytest.raises(DatasetError, match="no dataset"):
+        connect(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_without_parts_are_empty_views(root):
+    connection = connect(str(root))
+    assert connection.execute("SELECT count(*) FROM runs").fetchall() == [(0,)]
+    empty = connection.sql("SELECT * FROM settings").to_arrow_table()
+    assert isinstance(empty, pa.Table)
+    assert empty.column_names == TABLES["settings"].names
