@@ -19,7 +19,7 @@ from flexivideo.captioning import CaptionEngine
 from flexivideo.plain_words import ATTRIBUTES, Judgement, Score, judge
 from flexivideo.prompts import caption_prompt
 from flexivideo.visual_spec import VisualSpec
-from jobs.training_clips import held_out_examples
+from jobs.training_clips import HELD_OUT_SEED, held_out_examples
 from pipeline.caption_stage import CaptionPlan, CaptionStage
 from pipeline.clip_rows import video_rows
 from pipeline.container import open_video
@@ -59,10 +59,12 @@ def measure(*file: Path, model: str | None = None, shots: int = 1000) -> None:
         print(json.dumps(measure_rendered(model, n_shots=shots), indent=1))
 
 
-def measure_rendered(model: str | None, *, n_shots: int) -> dict[str, Any]:
+def measure_rendered(
+    model: str | None, *, n_shots: int, seed: int = HELD_OUT_SEED
+) -> dict[str, Any]:
     """:func:`accuracy` on rendered single shots that training never saw."""
     engine = CaptionEngine.from_pretrained(model)
-    examples = held_out_examples(engine.processor, n_shots)
+    examples = held_out_examples(engine.processor, n_shots, seed=seed)
     results = engine.caption(
         [example.clip for example in examples],
         prompt=caption_prompt(model),

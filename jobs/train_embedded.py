@@ -3,8 +3,8 @@
     python -m jobs.train_embedded --out flexivideo/embedded
 
 One thread trains and a second process renders. Seeds are fixed and steps are counted, so the same
-machine gives the same weights. At the end the accuracy on held-out rendered shots is printed;
-``python -m jobs.embedded_accuracy`` prints it for any footage. See the model card for what it takes.
+machine gives the same weights. At the end it prints the accuracy on held-out rendered shots;
+``python -m jobs.embedded_accuracy`` prints it for any footage. The model card has the figures.
 """
 
 import json
@@ -18,8 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from jobs.embedded_architecture import make_model, make_processor
 from jobs.embedded_accuracy import measure_rendered
+from jobs.embedded_architecture import make_model, make_processor
 from jobs.training_clips import RenderedBatches
 
 __all__ = ["train"]

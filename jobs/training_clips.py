@@ -19,7 +19,7 @@ from flexivideo.rendered_world import render, sample_shot
 from flexivideo.scenery import sample_scenery
 from flexivideo.segmentation import segment
 
-__all__ = ["Example", "RenderedBatches", "held_out_examples"]
+__all__ = ["HELD_OUT_SEED", "Example", "RenderedBatches", "held_out_examples"]
 
 # What smart_resize gives for 2.35:1, 16:9, 4:3, 1:1 and their upright forms.
 FRAME_SIZES = ((28, 112), (56, 112), (56, 84), (84, 84), (84, 56), (112, 56), (112, 28))
