@@ -6,6 +6,7 @@ scene, so packing changes nothing), and its output serves both the caption and t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -181,7 +182,7 @@ class CaptionEngine:
         vision: dict[str, Tensor],
         encoded: BaseModelOutputWithPooling,
         max_new_tokens: int,
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         question = text if "<|video_pad|>" in text else self.processor.prompt(text)
         tokens = self.processor.text_inputs([question] * len(clips), clips)
         longest = tokens["input_ids"].shape[1] + max_new_tokens

@@ -1,6 +1,7 @@
 """Model and processor from a checkpoint: ours, or a stock Qwen2.5-VL, in any precision."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
@@ -100,11 +101,12 @@ def expand_patch_embedding(
     embed = model.model.visual.patch_embed
     old = embed.proj.weight
     expanded = torch.from_numpy(expand_kernel(old.detach().double().cpu().numpy(), t_init))
+    kernel_size = (t_init, old.shape[3], old.shape[4])
     embed.proj = torch.nn.Conv3d(
         embed.in_channels,
         embed.embed_dim,
-        kernel_size=tuple(expanded.shape[2:]),
-        stride=tuple(expanded.shape[2:]),
+        kernel_size=kernel_size,
+        stride=kernel_size,
         bias=False,
     )
     embed.proj.weight = torch.nn.Parameter(expanded.to(old.dtype).to(old.device))
@@ -113,7 +115,7 @@ def expand_patch_embedding(
     model.config.t_init, model.config.temporal_resample = t_init, mode
 
 
-def _config_as_saved(folder) -> FlexiVideoConfig:  # type: ignore[no-untyped-def]
+def _config_as_saved(folder: Path) -> FlexiVideoConfig:
     """Our configuration of a checkpoint; a stock one becomes training-free "tei"."""
     document = read_json(folder / "config.json")
     if document.pop("model_type") != OURS:

@@ -107,10 +107,12 @@ def refit_kernel(kernel_OCTPP: NDArray[np.floating], t_new: int, mode: str) -> A
     frames the odd one, each divided by its own count; a single frame takes both.
     """
     check_mode(mode)
-    kernel = kernel_OCTPP.astype(np.float64)
+    kernel: Array = kernel_OCTPP.astype(np.float64)
     if mode == "tei":
         from flexivideo.virtual_frames import virtual_frame_weights
 
         weights = virtual_frame_weights(t_new, mode="tei", t_init=kernel.shape[2])
-        return np.einsum("octpq,tn->ocnpq", kernel, weights)
-    return np.einsum("nt,octpq->ocnpq", refit_matrix(t_new, kernel.shape[2], mode), kernel)
+        fitted: Array = np.einsum("octpq,tn->ocnpq", kernel, weights)
+    else:
+        fitted = np.einsum("nt,octpq->ocnpq", refit_matrix(t_new, kernel.shape[2], mode), kernel)
+    return fitted

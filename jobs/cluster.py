@@ -40,9 +40,10 @@ def cluster() -> Iterator[Resources]:
     if joined_here:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        local = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
+        # Only a head of one's own can be asked for no dashboard.
+        dashboard = None if os.environ.get("RAY_ADDRESS") else False
         with _without_chatter():
-            ray.init(logging_level="error", log_to_driver=False, **local)
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=dashboard)
         logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         total = ray.cluster_resources()

@@ -110,6 +110,7 @@ def _run(
         ended = FAILED
         try:
             with Assembler() as assembler, cluster() as resources:
+                interruption.catch()
                 pools = size_pools(settings.pools, cpus=resources.cpus, gpus=resources.gpus)
                 progress.started(pools.n_workers)
                 index_videos(

@@ -26,8 +26,14 @@ class Interruption:
         self._waiting = False
 
     def __enter__(self) -> "Interruption":
-        self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+        self.catch()
         return self
+
+    def catch(self) -> None:
+        """Catch the signals again: Ray sets a handler of its own for SIGTERM when it starts."""
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():

@@ -6,7 +6,7 @@ on disk beyond, so that a long video costs the driver no memory.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -186,7 +186,7 @@ class _Spool:
         self._file.close()
 
 
-def _verdict_columns(verdict: Verdict) -> Mapping[str, Any]:
+def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
     columns = asdict(verdict)
     return {
         "status": str(columns["status"]),

@@ -76,7 +76,9 @@ class CaptionStage:
         return _replace_pixels(rows, captions)
 
 
-_NO_CAPTION = {field.name: None for field in CAPTION_FIELDS} | {"caption_busy_s": 0.0}
+_NO_CAPTION: dict[str, object] = {field.name: None for field in CAPTION_FIELDS} | {
+    "caption_busy_s": 0.0
+}
 
 
 def _caption_row(result: CaptionResult, busy_s: float) -> dict[str, object]:

@@ -12,6 +12,7 @@ whatever a dead worker or node tore apart is pending at the end of a pass and go
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import pyarrow as pa
 import ray.data
@@ -114,7 +115,7 @@ def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan, pools: Pools) -> 
     caught in the decode child; what kills a worker is the machine's doing.
     """
     _configure(DataContext.get_current())
-    dataset = ray.data.from_arrow(_ref_blocks(refs, pools.decode.largest))
+    dataset: Dataset = ray.data.from_arrow(_ref_blocks(refs, pools.decode.largest))
     dataset = dataset.map_batches(
         DecodeStage,
         fn_constructor_args=(plan.decode,),
@@ -133,7 +134,7 @@ def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan, pools: Pools) -> 
     )
 
 
-def _pool(pool: Pool) -> dict[str, object]:
+def _pool(pool: Pool) -> dict[str, Any]:
     return {
         "compute": ActorPoolStrategy(min_size=pool.smallest, max_size=pool.largest),
         "num_cpus": pool.num_cpus,

@@ -3,8 +3,10 @@
 Shapes: H, W pixels, 3 RGB.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
@@ -30,7 +32,8 @@ class Orientation:
         The matrix takes (x, y) to (a x + c y, b x + d y), y pointing down; angles between the right
         ones are taken as the nearest.
         """
-        matrix = image.side_data.get(SideDataType.DISPLAYMATRIX)
+        side_data: Mapping[Any, Any] = image.side_data
+        matrix = side_data.get(SideDataType.DISPLAYMATRIX)
         if matrix is None:
             return cls()
         a, b, _, c, d = np.frombuffer(bytes(matrix), dtype="<i4")[:5].tolist()
@@ -70,4 +73,5 @@ class UprightScaler:
         scaled = self._reformatter.reformat(
             image, width=lying[1], height=lying[0], format="rgb24", interpolation="BICUBIC"
         )
-        return np.ascontiguousarray(self._orientation.apply(scaled.to_ndarray()))
+        picture: NDArray[Any] = scaled.to_ndarray()
+        return np.ascontiguousarray(self._orientation.apply(picture))

@@ -68,7 +68,7 @@ def note_killed(session: IndexSession) -> None:
 def note_settings(session: IndexSession, identity: RunIdentity) -> None:
     """Write what each id of this run stands for, where that is not written yet."""
     for settings_id, meaning in identity.meanings.items():
-        row = {
+        row: dict[str, object] = {
             "settings_id": settings_id,
             "kind": settings_id.partition("-")[0],
             "meaning": json.dumps(meaning, sort_keys=True),
