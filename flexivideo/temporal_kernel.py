@@ -91,7 +91,7 @@ def refit_matrix(t_new: int, t_init: int, mode: str) -> Array:
     if mode == "tei":
         raise ValueError("tei has no refit matrix; expected pi or pi_const, or use refit_kernel")
     stretch = resampling_matrix(t_new, t_init)
-    refit: Array = np.linalg.pinv(stretch.T)
+    refit = np.asarray(np.linalg.pinv(stretch.T), dtype=np.float64)
     if mode == "pi_const" and t_new < t_init:
         weights = np.linalg.pinv(stretch @ stretch.T).sum(axis=1)
         lost = 1.0 - refit.sum(axis=0)
