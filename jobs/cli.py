@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 from rich.console import Console
 from rich.markup import escape
 
@@ -25,6 +25,15 @@ from pipeline.settings import (
 )
 
 __all__ = ["app", "main"]
+
+# A switch that is off unless named; it needs no --no- form.
+Flag = Annotated[bool, Parameter(negative=())]
+
+# Groups of options in the order of the work.
+SCENES, CLIPS, MODEL, WORKERS, LIMITS, COMMITS = (
+    Group(name, sort_key=number)
+    for number, name in enumerate(("Scenes", "Clips", "Model", "Workers", "Limits", "Commits"), 10)
+)
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -43,16 +52,16 @@ def index(
     *source: str,
     out: str,
     config: Path | None = None,
-    json: bool = False,
-    strict: bool = False,
-    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group="Scenes")] = (
+    json: Flag = False,
+    strict: Flag = False,
+    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group=SCENES)] = (
         SegmentationSettings()
     ),
-    packing: Annotated[PackingSettings, Parameter(name="*", group="Clips")] = PackingSettings(),
-    caption: Annotated[CaptionSettings, Parameter(name="*", group="Model")] = CaptionSettings(),
-    pools: Annotated[PoolSettings, Parameter(name="*", group="Workers")] = PoolSettings(),
-    decode: Annotated[DecodeSettings, Parameter(name="*", group="Limits")] = DecodeSettings(),
-    commit: Annotated[CommitSettings, Parameter(name="*", group="Commits")] = CommitSettings(),
+    packing: Annotated[PackingSettings, Parameter(name="*", group=CLIPS)] = PackingSettings(),
+    caption: Annotated[CaptionSettings, Parameter(name="*", group=MODEL)] = CaptionSettings(),
+    pools: Annotated[PoolSettings, Parameter(name="*", group=WORKERS)] = PoolSettings(),
+    decode: Annotated[DecodeSettings, Parameter(name="*", group=LIMITS)] = DecodeSettings(),
+    commit: Annotated[CommitSettings, Parameter(name="*", group=COMMITS)] = CommitSettings(),
 ) -> int:
     """Index videos into a dataset; what it already holds is not done again.
 
@@ -99,7 +108,7 @@ def index(
 
 
 @app.command
-def show(root: str, video: str | None = None, *, scenes: bool = False, limit: int = 100) -> int:
+def show(root: str, video: str | None = None, *, scenes: Flag = False, limit: int = 100) -> int:
     """Show the videos of a dataset, or one video's clips with times and captions.
 
         flexivideo show index
@@ -127,7 +136,7 @@ def show(root: str, video: str | None = None, *, scenes: bool = False, limit: in
 
 
 @app.command
-def sql(root: str, query: str | None = None, *, json: bool = False) -> int:
+def sql(root: str, query: str | None = None, *, json: Flag = False) -> int:
     """Ask a dataset in SQL: views videos, scenes, clips, embeddings, thumbnails, runs, settings.
 
         flexivideo sql index "SELECT status, count(*) FROM videos GROUP BY ALL"
@@ -155,8 +164,8 @@ def sql(root: str, query: str | None = None, *, json: bool = False) -> int:
 def scenes(
     file: str,
     *,
-    json: bool = False,
-    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group="Scenes")] = (
+    json: Flag = False,
+    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group=SCENES)] = (
         SegmentationSettings()
     ),
 ) -> int:
@@ -204,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
     except SettingsError as error:
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_USAGE)
-    except FlexiVideoError as error:
+    except (FlexiVideoError, OSError) as error:  # OSError: a full disk, say, which names itself
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_ERROR)
     sys.exit(code or 0)

@@ -16,6 +16,24 @@ os.environ.setdefault("COLUMNS", "100")
 DEFAULT_TEST_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+# The fast tests first; then those that start clusters; the minutes of damaged files last.
+SLOW_MARKS = ("cluster", "damaged")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by how long one waits for them."""
+    items.sort(
+        key=lambda item: max(
+            (
+                SLOW_MARKS.index(mark.name) + 1
+                for mark in item.iter_markers()
+                if mark.name in SLOW_MARKS
+            ),
+            default=0,
+        )
+    )
+
+
 @pytest.fixture(scope="session")
 def ray_cluster():
     """A real cluster of two CPUs on this machine, used by every test that needs one."""
