@@ -25,10 +25,13 @@ def write_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
     pixel_format: str = "yuv420p",
+    title: str | None = None,
 ) -> Path:
     """Encode frames [T,H,W,3] at these presentation times, or at a constant rate."""
     times_ms = times_ms or [index * 1000 // fps for index in range(len(frames))]
     with av.open(str(path), "w") as container:
+        if title is not None:
+            container.metadata["title"] = title
         stream = container.add_stream(codec, rate=fps)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixel_format

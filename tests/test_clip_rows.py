@@ -201,3 +201,38 @@ def test_another_model_size_changes_no_scene(shots):
         for p in (plan, larger)
     )
     assert small == large
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "unknown"),
+    [("a.mkv", b"V_MPEG4/ISO/AVC", b"V_OTHER/ISO/AVC"), ("a.mp4", b"avc1", b"zzzz")],
+)
+def test_a_codec_that_nobody_knows_is_unsupported(tmp_path, rng, name, known, unknown):
+    path = write_video(tmp_path / name, textured_shots(rng, 1, 5))
+    path.write_bytes(path.read_bytes().replace(known, unknown))
+    _, outcome = rows_of(path)
+    assert (outcome["status"], outcome["error_kind"]) == ("failed", "unsupported_codec")
+
+
+def test_metadata_that_is_not_utf8_is_no_fault(tmp_path, rng):
+    path = write_video(tmp_path / "a.mp4", textured_shots(rng, 1, 5), title="QQQQQQQQ")
+    content = path.read_bytes()
+    assert b"QQQQQQQQ" in content
+    path.write_bytes(content.replace(b"QQQQQQQQ", b"\xff\xfe\xe5\x80QQQQ"))
+    assert rows_of(path)[1]["status"] == "success"
+
+
+@pytest.mark.parametrize("content", [bytes(100_000), b"1\n00:00:00,000 --> 00:00:01,000\nhi\n"])
+def test_bytes_that_are_no_video_are_none(tmp_path, content):
+    (tmp_path / "a.mp4").write_bytes(content)
+    _, outcome = rows_of(tmp_path / "a.mp4")
+    assert (outcome["status"], outcome["error_kind"]) in (
+        ("failed", "not_a_video"),
+        ("failed", "no_video_stream"),
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (3000, 16), (16, 3000)])
+def test_extreme_shapes_are_indexed(tmp_path, height, width):
+    path = write_video(tmp_path / "a.mp4", np.full((5, height, width, 3), 90, np.uint8))
+    assert rows_of(path)[1]["status"] == "success"
