@@ -5,7 +5,8 @@
     ├── ModelError           a checkpoint cannot be used as asked
     ├── VideoRejected        the video is at fault; trying again cannot help
     ├── SourceUnavailable    the store is at fault; a later run tries again
-    ├── LeaseLost            another run holds this root; nothing more may be committed
+    ├── LeaseHeld            another run is writing this root; wait, or choose another
+    ├── LeaseLost            another run took this root; nothing more may be committed
     └── DatasetError         a root does not hold what its contract says
 
 Arguments all go to ``Exception.__init__``, so that each error survives the way between processes.
@@ -14,6 +15,7 @@ Arguments all go to ``Exception.__init__``, so that each error survives the way 
 __all__ = [
     "DatasetError",
     "FlexiVideoError",
+    "LeaseHeld",
     "LeaseLost",
     "ModelError",
     "SettingsError",
@@ -67,6 +69,10 @@ class SourceUnavailable(FlexiVideoError):
 
     def __str__(self) -> str:
         return f"{self.detail} [{self.error_kind}]"
+
+
+class LeaseHeld(FlexiVideoError):
+    """Another run is writing this root: wait for it to end, or choose another root."""
 
 
 class LeaseLost(FlexiVideoError):

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from flexivideo.errors import DatasetError, SettingsError
+from flexivideo.model_identity import model_digest
 from flexivideo.plain_words import EMBEDDED_LIMITS
 from jobs.display import duration, printable
-from pipeline.run_plan import EMBEDDED_NAME
 from pipeline.views import connect
 
 __all__ = ["show_dataset", "show_video", "sql"]
@@ -143,8 +143,8 @@ def _say_limits(connection: duckdb.DuckDBPyConnection, console: Console) -> None
     """Say what the embedded checkpoint cannot know, if it wrote any of the captions."""
     embedded = connection.execute(
         """SELECT 1 FROM settings SEMI JOIN videos ON settings_id = model_id
-           WHERE meaning ->> '$.name' = ?""",
-        [EMBEDDED_NAME],
+           WHERE meaning ->> '$.digest' = ?""",
+        [model_digest(None)],
     ).fetchall()
     if embedded:
         console.print(f"[dim]captions: {EMBEDDED_LIMITS}[/dim]")

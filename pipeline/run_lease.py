@@ -19,18 +19,14 @@ from typing import Any
 
 import psutil
 
-from flexivideo.errors import LeaseLost, SettingsError
+from flexivideo.errors import LeaseHeld, LeaseLost
 from pipeline.store import Store
 
-__all__ = ["Lease", "LeaseHeld", "LeaseRecord", "acquire", "utc_now"]
+__all__ = ["Lease", "LeaseRecord", "acquire", "utc_now"]
 
 Clock = Callable[[], datetime]
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-class LeaseHeld(SettingsError):
-    """Another run holds the root."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ Defaults that belong to a checkpoint (sampling rate, tau, prompt, frame size) ar
 that a stage never has to guess and an id never hides one.
 """
 
+import os
 from dataclasses import dataclass, replace
 
 from flexivideo.model_identity import model_digest
@@ -14,9 +15,7 @@ from pipeline.decode_stage import DecodePlan
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import IndexSettings
 
-__all__ = ["EMBEDDED_NAME", "RunPlan", "plan_run"]
-
-EMBEDDED_NAME = "embedded"
+__all__ = ["RunPlan", "plan_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,8 @@ class RunPlan:
     def embedding_metadata(self) -> dict[str, str]:
         """What the vectors' column says of the model."""
         model = self.identity.meanings[self.identity.model_id]
-        return {"model": str(model["name"]), "revision": str(model["digest"])}
+        name = self.caption.settings.model or "flexivideo embedded"
+        return {"model": name, "revision": str(model["digest"])}
 
 
 def plan_run(settings: IndexSettings) -> RunPlan:
@@ -40,7 +40,11 @@ def plan_run(settings: IndexSettings) -> RunPlan:
     Raises:
         ModelError: if the model cannot be found or is of another architecture.
     """
-    asked, model = settings.caption, settings.caption.model
+    asked = settings.caption
+    if asked.model is not None and os.path.isdir(asked.model):
+        # Workers have folders of their own to start from.
+        asked = replace(asked, model=os.path.abspath(asked.model))
+    model = asked.model
     spec = VisualSpec.from_pretrained(
         model,
         temporal_resample=asked.temporal_resample,
@@ -72,7 +76,6 @@ def plan_run(settings: IndexSettings) -> RunPlan:
             "max_pixels": spec.max_pixels,
         },
         model={
-            "name": model or EMBEDDED_NAME,
             "digest": model_digest(model),
             "temporal_resample": spec.temporal_resample,
             "dtype": asked.dtype,

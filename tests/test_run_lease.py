@@ -6,8 +6,8 @@ import sys
 import pytest
 from dataset_helpers import ManualClock
 
-from flexivideo.errors import LeaseLost
-from pipeline.run_lease import LeaseHeld, LeaseRecord, acquire
+from flexivideo.errors import LeaseHeld, LeaseLost
+from pipeline.run_lease import LeaseRecord, acquire
 from pipeline.store import LocalStore
 
 
