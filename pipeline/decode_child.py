@@ -54,6 +54,7 @@ def serve(tasks: BinaryIO, replies: BinaryIO) -> None:
             last_beat_s = now_s
             reply(BEAT)
 
+    reply(BEAT)  # ready: from here on, silence means a hang
     for line in tasks:
         task = json.loads(line)
         plan, ref = DecodePlan.from_json(task["plan"]), VideoRef(**task["ref"])

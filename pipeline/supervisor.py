@@ -25,6 +25,9 @@ __all__ = ["ChildDied", "DecodeChild"]
 
 READ_BYTES = 1 << 20
 
+# Starting an interpreter on a machine under load takes its time, and says nothing of any video.
+START_TIMEOUT_S = 120.0
+
 # The memory limit counts addresses, so nothing may reserve them by the gigabyte: neither stacks of
 # thread pools sized by the machine nor arenas of allocators.
 LEAN = {
@@ -56,6 +59,7 @@ class DecodeChild:
     def __init__(self, plan: DecodePlan, command: Sequence[str] = DEFAULT_COMMAND) -> None:
         self._plan, self._plan_json, self._command = plan, plan.to_json(), tuple(command)
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
         self._replies = -1
         self._unread = bytearray()
 
@@ -93,7 +97,8 @@ class DecodeChild:
             if self._process.stdin:
                 self._process.stdin.close()
             os.close(self._replies)
-        self._process, self._replies, self._unread = None, -1, bytearray()
+        self._process, self._is_ready = None, False
+        self._replies, self._unread = -1, bytearray()
 
     def _start(self) -> None:
         self._replies, reply_fd = os.pipe()
@@ -122,10 +127,11 @@ class DecodeChild:
 
     def _receive(self, started_s: float) -> tuple[bytes, bytes]:
         header = self._read(HEADER_BYTES, started_s)
+        self._is_ready = True
         return header[:1], self._read(int.from_bytes(header[1:]), started_s)
 
     def _read(self, n_bytes: int, started_s: float) -> bytes:
-        timeout_s = self._plan.decode.progress_timeout_s
+        timeout_s = self._plan.decode.progress_timeout_s if self._is_ready else START_TIMEOUT_S
         while len(self._unread) < n_bytes:
             if not select.select([self._replies], [], [], timeout_s)[0]:
                 after_s = time.monotonic() - started_s
