@@ -21,7 +21,6 @@ from flexivideo.prompts import caption_prompt
 from flexivideo.visual_spec import VisualSpec
 from jobs.training_clips import HELD_OUT_SEED, held_out_examples
 from pipeline.caption_stage import CaptionPlan, CaptionStage
-from pipeline.clip_rows import video_rows
 from pipeline.container import open_video
 from pipeline.decode import DecodeReport, timed_frames
 from pipeline.decode_plan import DecodePlan
@@ -35,6 +34,7 @@ from pipeline.settings import (
     SegmentationSettings,
 )
 from pipeline.sources import local_ref
+from pipeline.video_rows import video_rows
 
 __all__ = ["accuracy", "footage_captions", "measure_rendered"]
 

@@ -7,7 +7,6 @@ on disk beyond, so that a long video costs the driver no memory.
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.outcomes import CaptionStatus
 from pipeline.records import CAPTIONED_SCHEMA, VideoRef
-from pipeline.verdicts import Verdict, verdict_with_captions
+from pipeline.verdicts import Verdict, outcome_of, verdict_with_captions
 
 __all__ = ["Assembler", "CompleteVideo"]
 
@@ -41,17 +40,7 @@ class CompleteVideo:
     @classmethod
     def without_rows(cls, ref: VideoRef, verdict: Verdict, n_tries: int) -> "CompleteVideo":
         """A video that ended without any clip."""
-        outcome = {
-            "n_rows": 0,
-            "timestamps_synthesised": False,
-            "n_frames_decoded": 0,
-            "n_frames_sampled": 0,
-            "n_scenes": 0,
-            "n_clips": 0,
-            "n_visual_tokens": 0,
-            "n_tries": n_tries,
-        }
-        outcome |= _verdict_columns(verdict)
+        outcome = outcome_of(verdict, n_tries=n_tries)
         return cls(ref.video_id, ref.uri, ref.version, outcome, _Spool())
 
     @property
@@ -145,11 +134,11 @@ class _Attempt:
         return self._outcome is not None and self.spool.holds_all(self._outcome["n_rows"])
 
     def final_outcome(self) -> dict[str, Any]:
-        outcome = dict(self._outcome or {})
+        decoded = self._outcome or {}
         verdict = verdict_with_captions(
-            outcome, n_clips=outcome["n_clips"], n_caption_errors=self._n_caption_errors
+            decoded, n_clips=decoded["n_clips"], n_caption_errors=self._n_caption_errors
         )
-        return outcome | _verdict_columns(verdict)
+        return outcome_of(verdict, **decoded)
 
 
 class _Spool:
@@ -184,12 +173,3 @@ class _Spool:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _verdict_columns(verdict: Verdict) -> dict[str, Any]:
-    columns = asdict(verdict)
-    return {
-        "status": str(columns["status"]),
-        "error_kind": columns["error_kind"] and str(columns["error_kind"]),
-        "error_message": columns["message"],
-    }

@@ -35,9 +35,9 @@ def serve(tasks: BinaryIO, replies: BinaryIO) -> None:
     import av.logging
     import pyarrow as pa
 
-    from pipeline.clip_rows import video_rows
     from pipeline.decode_plan import DecodePlan
     from pipeline.records import VideoRef
+    from pipeline.video_rows import video_rows
 
     av.logging.set_level(None)  # not PANIC: with decoder threads that can hang on leaving early
     last_beat_s = 0.0

@@ -13,7 +13,7 @@ from pipeline.clip_rows import outcome_row
 from pipeline.decode_plan import DecodePlan
 from pipeline.records import DECODED_SCHEMA, VideoRef
 from pipeline.supervisor import ChildDied, DecodeChild
-from pipeline.verdicts import Verdict, quarantine
+from pipeline.verdicts import Verdict, outcome_of, quarantine
 
 __all__ = ["DecodePlan", "DecodeStage"]
 
@@ -48,5 +48,5 @@ class DecodeStage:
 
 
 def _ended(ref: VideoRef, verdict: Verdict, tries: int) -> pa.Table:
-    row = outcome_row(ref, uuid.uuid4().hex, verdict, n_tries=tries)
+    row = outcome_row(ref, uuid.uuid4().hex, outcome_of(verdict, n_tries=tries))
     return pa.Table.from_batches([row], schema=DECODED_SCHEMA)

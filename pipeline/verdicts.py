@@ -14,6 +14,7 @@ from pipeline.outcomes import ErrorKind, Status
 __all__ = [
     "Verdict",
     "lost_rows",
+    "outcome_of",
     "quarantine",
     "verdict_of_decode",
     "verdict_of_error",
@@ -33,6 +34,26 @@ class Verdict:
     status: Status
     error_kind: ErrorKind | None = None
     message: str | None = None
+
+
+def outcome_of(verdict: Verdict, **facts: Any) -> dict[str, Any]:
+    """A video's outcome (``records.OUTCOME_TYPE``); what is not given is as if never opened."""
+    unopened = {
+        "timestamps_synthesised": False,
+        "n_frames_decoded": 0,
+        "n_frames_sampled": 0,
+        "n_scenes": 0,
+        "n_clips": 0,
+        "n_visual_tokens": 0,
+        "n_tries": 1,
+    }
+    outcome = unopened | facts
+    return outcome | {
+        "n_rows": outcome["n_clips"],
+        "status": str(verdict.status),
+        "error_kind": verdict.error_kind and str(verdict.error_kind),
+        "error_message": verdict.message,
+    }
 
 
 def verdict_of_decode(

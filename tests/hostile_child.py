@@ -8,10 +8,9 @@ import signal
 import sys
 import time
 
-import pipeline.clip_rows as clip_rows
-from pipeline import decode_child
+from pipeline import decode_child, video_rows
 
-real_rows = clip_rows.video_rows
+real_rows = video_rows.video_rows
 
 
 def crash_of_memory():
@@ -45,6 +44,6 @@ def rows(ref, attempt, plan, beat):
         yield batch
 
 
-clip_rows.video_rows = rows
+video_rows.video_rows = rows
 if __name__ == "__main__":
     sys.exit(decode_child.main())

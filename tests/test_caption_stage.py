@@ -6,11 +6,11 @@ from synthetic_media import textured_shots, write_video
 from tiny_checkpoints import save_stock
 
 from pipeline.caption_stage import CaptionPlan, CaptionStage
-from pipeline.clip_rows import video_rows
 from pipeline.local_uri import to_uri
 from pipeline.records import CAPTIONED_SCHEMA
 from pipeline.settings import CaptionSettings
 from pipeline.sources import local_ref
+from pipeline.video_rows import video_rows
 
 
 @pytest.fixture(scope="module")

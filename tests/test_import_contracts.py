@@ -18,7 +18,7 @@ def test_the_import_contracts_of_the_project_hold():
 def test_the_decode_child_loads_neither_torch_nor_ray():
     """A child starts in a fraction of a second and lives under a memory limit."""
     code = (
-        "import sys, pipeline.decode_child, pipeline.clip_rows, pipeline.decode_plan;"
+        "import sys, pipeline.decode_child, pipeline.video_rows;"
         "sys.exit(', '.join({'torch', 'transformers', 'ray'} & set(sys.modules)) or None)"
     )
     loaded = subprocess.run(

@@ -9,9 +9,9 @@ from decode_helpers import make_plan
 from PIL import Image
 from synthetic_media import grey_frames, textured_shots, write_audio_only, write_video
 
-from pipeline.clip_rows import video_rows
 from pipeline.local_uri import to_uri
 from pipeline.sources import local_ref
+from pipeline.video_rows import video_rows
 
 
 def rows_of(path, plan=None):
