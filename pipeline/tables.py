@@ -37,18 +37,14 @@ class PartWriter:
             self._staged, schema, compression="zstd", write_page_index=True
         )
         self._waiting: list[pa.RecordBatch] = []
-        self.n_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows, which must have the part's schema."""
-        if not batch.num_rows:
-            return
         self._waiting.append(batch)
-        self.n_rows += batch.num_rows
-        if (
-            sum(waiting.num_rows for waiting in self._waiting) >= ROW_GROUP_ROWS
-            or sum(waiting.nbytes for waiting in self._waiting) >= ROW_GROUP_BYTES
-        ):
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= ROW_GROUP_ROWS or self._waiting_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
     def publish(self, path: str) -> bool:
@@ -63,10 +59,10 @@ class PartWriter:
         self._staged.unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        if self._waiting:
+        if self._waiting_rows:
             table = pa.Table.from_batches(self._waiting, schema=self._schema)
             self._writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
-            self._waiting = []
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
 
 def write_part(
