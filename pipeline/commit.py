@@ -116,11 +116,7 @@ class _Parts:
         with ExitStack() as leftovers:
             video_writer = PartWriter(self._store, VIDEOS)
             leftovers.callback(video_writer.discard)
-            video_writer.write(
-                pa.RecordBatch.from_pylist(
-                    [self._video_row(video) for video in videos], schema=VIDEOS
-                )
-            )
+            video_writer.write(self._video_row(video) for video in videos)
             for video in videos:
                 for batch in video.batches():
                     self._write_clip(batch, leftovers)
@@ -208,8 +204,7 @@ class _Parts:
         if table not in self._writers:
             self._writers[table] = PartWriter(self._store, schema)
             leftovers.callback(self._writers[table].discard)
-        batch = pa.RecordBatch.from_pylist(list(rows), schema=schema)
-        self._writers[table].write(batch)
+        self._writers[table].write(rows)
 
 
 def _caption_columns(row: dict[str, Any]) -> dict[str, Any]:

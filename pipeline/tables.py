@@ -1,6 +1,7 @@
 """Parquet parts: written by schema, never inferred, in row groups, with flat memory."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +11,9 @@ from pipeline.store import Store
 __all__ = ["PartWriter", "part_name", "part_sequence", "write_part"]
 
 ROW_GROUP_ROWS = 100_000
+
+# Rows are turned from Python into Arrow so many at a time.
+BATCH_ROWS = 1024
 
 # Wide rows (vectors, pictures) make a row group long before they are that many.
 ROW_GROUP_BYTES = 64 * 2**20
@@ -36,20 +40,23 @@ class PartWriter:
         self._writer = pq.ParquetWriter(
             self._staged, schema, compression="zstd", write_page_index=True
         )
-        self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = self._waiting_bytes = 0
+        self._rows: list[dict[str, Any]] = []
+        self._batches: list[pa.RecordBatch] = []
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Append rows, which must have the part's schema."""
-        self._waiting.append(batch)
-        self._waiting_rows += batch.num_rows
-        self._waiting_bytes += batch.nbytes
-        if self._waiting_rows >= ROW_GROUP_ROWS or self._waiting_bytes >= ROW_GROUP_BYTES:
-            self._flush()
+    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Append rows; columns that a row does not name are null, others are left out."""
+        self._rows.extend(rows)
+        if len(self._rows) >= BATCH_ROWS:
+            self._make_batch()
+            n_rows = sum(batch.num_rows for batch in self._batches)
+            n_bytes = sum(batch.nbytes for batch in self._batches)
+            if n_rows >= ROW_GROUP_ROWS or n_bytes >= ROW_GROUP_BYTES:
+                self._write_row_group()
 
     def publish(self, path: str) -> bool:
         """Finish the part and give it its name; False if the name is taken."""
-        self._flush()
+        self._make_batch()
+        self._write_row_group()
         self._writer.close()
         return self._store.create_if_absent(path, self._staged)
 
@@ -58,17 +65,21 @@ class PartWriter:
         self._writer.close()
         self._staged.unlink(missing_ok=True)
 
-    def _flush(self) -> None:
-        if self._waiting_rows:
-            table = pa.Table.from_batches(self._waiting, schema=self._schema)
+    def _make_batch(self) -> None:
+        # A row each would take a hundred times its bytes in buffers and objects.
+        if self._rows:
+            self._batches.append(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+    def _write_row_group(self) -> None:
+        if self._batches:
+            table = pa.Table.from_batches(self._batches, schema=self._schema)
             self._writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
-        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+            self._batches = []
 
 
-def write_part(
-    store: Store, path: str, schema: pa.Schema, rows: Iterable[dict[str, object]]
-) -> bool:
+def write_part(store: Store, path: str, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> bool:
     """Write a small part of rows that are all there; False if the name is taken."""
     writer = PartWriter(store, schema)
-    writer.write(pa.RecordBatch.from_pylist(list(rows), schema=schema))
+    writer.write(rows)
     return writer.publish(path)
