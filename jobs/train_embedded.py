@@ -72,6 +72,8 @@ def train(
             print(f"step {step + 1} {time.monotonic() - started:.0f} s loss {mean:.4f}", flush=True)
     model.eval().to(getattr(torch, dtype)).save_pretrained(out)
     processor.save_pretrained(out)
+    for path in out.iterdir():
+        path.chmod(0o644)  # safetensors writes for the owner alone; a wheel is read by all
     print(json.dumps({"wall_s": round(time.monotonic() - started), "steps": steps}))
     print(json.dumps(measure_rendered(str(out), n_shots=measure), indent=1))
 
