@@ -15,8 +15,8 @@ ROW_GROUP_ROWS = 100_000
 # Rows are turned from Python into Arrow so many at a time.
 BATCH_ROWS = 1024
 
-# Wide rows (vectors, pictures) make a row group long before they are that many. It is held in memory
-# several times over while it is encoded, so it is what a long video's commit costs the driver.
+# Wide rows (vectors, pictures) make a row group long before that many. It is held in memory several
+# times over while it is encoded: it is what a long video's commit costs the driver.
 ROW_GROUP_BYTES = 16 * 2**20
 
 
