@@ -30,7 +30,7 @@ def video(tmp_path_factory):
 
 @pytest.fixture
 def hostile_stage(request):
-    plan = make_plan(progress_timeout_s=1.5, memory_limit_mib=1500)
+    plan = make_plan(progress_timeout_s=3, memory_limit_mib=1500)
     stage = DecodeStage(plan, DecodeChild(plan, command=HOSTILE))
     yield stage
     stage.close()
@@ -42,8 +42,8 @@ def hostile_stage(request):
         ("segfault", "crashed", "SIGSEGV"),
         ("abort", "crashed", "SIGABRT"),
         ("exit", "crashed", "code 3"),
-        ("spin", "timed_out", "1.5 s"),
-        ("sleep", "timed_out", "1.5 s"),
+        ("spin", "timed_out", "for 3 s"),
+        ("sleep", "timed_out", "for 3 s"),
         ("memory", "out_of_memory", "1500 MiB"),
     ],
 )
