@@ -27,6 +27,10 @@ READ_BYTES = 1 << 20
 
 # Starting an interpreter on a machine under load takes its time, and says nothing of any video.
 START_TIMEOUT_S = 120.0
+START_TRIES = 3
+
+# A child that has closed its pipe is on its way out; one that stays is helped.
+EXIT_GRACE_S = 5.0
 
 # The memory limit counts addresses, so nothing may reserve them by the gigabyte: neither stacks of
 # thread pools sized by the machine nor arenas of allocators.
@@ -59,7 +63,6 @@ class DecodeChild:
     def __init__(self, plan: DecodePlan, command: Sequence[str] = DEFAULT_COMMAND) -> None:
         self._plan, self._plan_json, self._command = plan, plan.to_json(), tuple(command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_ready = False
         self._replies = -1
         self._unread = bytearray()
 
@@ -67,14 +70,16 @@ class DecodeChild:
         """Rows of one video as they come; leaving early ends the child.
 
         Raises:
-            ChildDied: if the child crashed, hung or ran out of memory.
-            RuntimeError: if the fault is in our own code.
+            ChildDied: if the child crashed, hung, ran out of memory or met what nobody foresaw.
+            RuntimeError: if no child can be started, which no video is to blame for.
         """
+        self._ensure_started()
+        timeout_s = self._plan.decode.progress_timeout_s
         started_s, finished = time.monotonic(), False
         try:
-            self._send({"plan": self._plan_json, "ref": asdict(ref), "attempt": attempt})
+            self._send({"plan": self._plan_json, "ref": asdict(ref), "attempt": attempt}, started_s)
             while True:
-                kind, content = self._receive(started_s)
+                kind, content = self._receive(started_s, timeout_s)
                 if kind == ROWS:
                     yield pa.ipc.open_stream(pa.py_buffer(content)).read_all()
                 elif kind == DONE:
@@ -82,7 +87,7 @@ class DecodeChild:
                     return
                 elif kind == FAILED:
                     finished = True
-                    raise RuntimeError(f"decoding {ref.uri!r} failed: {content.decode()}")
+                    raise ChildDied(ErrorKind.CRASHED, f"decoding raised {content.decode()}")
                 elif kind != BEAT:
                     raise RuntimeError(f"the decode child sent an unknown reply {kind!r}")
         finally:
@@ -97,43 +102,57 @@ class DecodeChild:
             if self._process.stdin:
                 self._process.stdin.close()
             os.close(self._replies)
-        self._process, self._is_ready = None, False
-        self._replies, self._unread = -1, bytearray()
+        self._process, self._replies, self._unread = None, -1, bytearray()
 
-    def _start(self) -> None:
+    def _ensure_started(self) -> None:
+        """A child that is ready for a task."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        for number in range(1, START_TRIES + 1):
+            self.close()
+            self._spawn()
+            try:
+                self._receive(time.monotonic(), START_TIMEOUT_S)  # its first beat
+                return
+            except ChildDied as death:
+                self.close()
+                if number == START_TRIES:
+                    raise RuntimeError(
+                        f"no decode child could be started in {START_TRIES} tries: {death.seen}; "
+                        f"expected {' '.join(self._command)!r} to run under memory_limit_mib "
+                        f"{self._plan.decode.memory_limit_mib}: see what it wrote to stderr"
+                    ) from death
+
+    def _spawn(self) -> None:
         self._replies, reply_fd = os.pipe()
         try:
             self._process = subprocess.Popen(
                 [*self._command, str(reply_fd), str(self._plan.decode.memory_limit_mib)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
                 pass_fds=[reply_fd],
                 env=os.environ | LEAN,
             )
         finally:
             os.close(reply_fd)
 
-    def _send(self, task: dict[str, object]) -> None:
-        if self._process is None or self._process.poll() is not None:
-            self.close()
-            self._start()
+    def _send(self, task: dict[str, object], started_s: float) -> None:
         line = json.dumps(task).encode() + b"\n"
         try:
             self._process.stdin.write(line)  # type: ignore[union-attr]
             self._process.stdin.flush()  # type: ignore[union-attr]
         except BrokenPipeError:
-            raise self._death(time.monotonic()) from None
+            raise self._death(started_s) from None
 
-    def _receive(self, started_s: float) -> tuple[bytes, bytes]:
-        header = self._read(HEADER_BYTES, started_s)
-        self._is_ready = True
-        return header[:1], self._read(int.from_bytes(header[1:]), started_s)
+    def _receive(self, started_s: float, timeout_s: float) -> tuple[bytes, bytes]:
+        header = self._read(HEADER_BYTES, started_s, timeout_s)
+        return header[:1], self._read(int.from_bytes(header[1:]), started_s, timeout_s)
 
-    def _read(self, n_bytes: int, started_s: float) -> bytes:
-        timeout_s = self._plan.decode.progress_timeout_s if self._is_ready else START_TIMEOUT_S
+    def _read(self, n_bytes: int, started_s: float, timeout_s: float) -> bytes:
+        poll = select.poll()  # not select: a worker may hold more than 1,024 descriptors
+        poll.register(self._replies, select.POLLIN)
         while len(self._unread) < n_bytes:
-            if not select.select([self._replies], [], [], timeout_s)[0]:
+            if not poll.poll(timeout_s * 1000):
                 after_s = time.monotonic() - started_s
                 raise ChildDied(
                     ErrorKind.TIMED_OUT,
@@ -150,7 +169,7 @@ class DecodeChild:
 
     def _death(self, started_s: float) -> ChildDied:
         """What the end of a child that closed its pipe means."""
-        code = self._process.wait() if self._process else 0
+        code = self._exit_code()
         after = f"{time.monotonic() - started_s:.1f} s after it began"
         if code == EXIT_OUT_OF_MEMORY:
             limit_mib = self._plan.decode.memory_limit_mib
@@ -167,3 +186,13 @@ class DecodeChild:
             name = signal.Signals(-code).name
             return ChildDied(ErrorKind.CRASHED, f"the decoder died of {name}, {after}")
         return ChildDied(ErrorKind.CRASHED, f"the decoder exited with code {code}, {after}")
+
+    def _exit_code(self) -> int:
+        if self._process is None:
+            return 0
+        try:
+            return self._process.wait(EXIT_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # not SIGKILL, which means lack of memory
+            self._process.wait()
+            return -signal.SIGABRT

@@ -62,11 +62,17 @@ def test_a_video_that_takes_its_decoder_down_is_quarantined_and_the_next_is_deco
     assert videos["good.mp4"][0]["status"] == "success"
 
 
-def test_a_fault_of_our_own_is_no_videos_fault(hostile_stage, video, tmp_path):
-    """A bug must stop the run, not quarantine an archive."""
-    shutil.copy(video, tmp_path / "bug.mp4")
-    with pytest.raises(RuntimeError, match="IndexError"):
-        run_stage(hostile_stage, tmp_path / "bug.mp4")
+def test_what_nobody_foresaw_costs_one_video_and_not_the_run(hostile_stage, video, tmp_path):
+    """Else one odd file would stop every run over its archive, for ever."""
+    poison, good = tmp_path / "bug.mp4", tmp_path / "good.mp4"
+    shutil.copy(video, poison)
+    shutil.copy(video, good)
+    videos = run_stage(hostile_stage, poison, good)
+    outcome, rows = videos[poison.name]
+    assert (outcome["status"], outcome["error_kind"]) == ("quarantined", "crashed")
+    assert "IndexError" in outcome["error_message"]
+    assert rows == []
+    assert videos[good.name][0]["status"] == "success"
 
 
 def test_each_try_has_rows_of_its_own(hostile_stage, video, tmp_path):
