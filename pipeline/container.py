@@ -22,7 +22,13 @@ from pipeline.outcomes import ErrorKind
 __all__ = ["OpenVideo", "open_video"]
 
 # Formats that name other files or addresses, and devices.
-REFERRING_FORMATS = frozenset({"applehttp", "hls", "concat", "dash", "imf", "rtsp", "sdp", "rtp"})
+REFERRING_FORMATS = frozenset(
+    "applehttp concat dash hls image2 imf lavfi rtp rtsp sap sdp vobsub webm_dash_manifest".split()
+)
+
+# ... and should one of the others try to: no address can be opened, not even a path.
+NO_PROTOCOL = "none"
+
 
 # One picture is no video: what ffmpeg calls a pipe of images is a renamed picture.
 PICTURE_FORMATS_SUFFIX = "_pipe"
@@ -74,7 +80,10 @@ def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
             mode="r",
             metadata_errors="replace",
             buffer_size=BUFFER_BYTES,
-            options={"format_whitelist": ",".join(_allowed_formats())},
+            options={
+                "format_whitelist": ",".join(_allowed_formats()),
+                "protocol_whitelist": NO_PROTOCOL,
+            },
         )
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoRejected(

@@ -59,7 +59,7 @@ def serve(tasks: BinaryIO, replies: BinaryIO) -> None:
         task = json.loads(line)
         plan, ref = DecodePlan.from_json(task["plan"]), VideoRef(**task["ref"])
         try:
-            for batch in video_rows(ref, task["attempt"], plan, beat):
+            for batch in video_rows(ref, task["attempt"], plan, beat, n_tries=task["n_tries"]):
                 sink = pa.BufferOutputStream()
                 with pa.ipc.new_stream(sink, batch.schema) as writer:
                     writer.write_batch(batch)

@@ -40,7 +40,7 @@ class DecodeStage:
             # A nonce an execution: rows of two executions are never taken for one.
             attempt = uuid.uuid4().hex
             try:
-                yield from self._child.rows(ref, attempt)
+                yield from self._child.rows(ref, attempt, n_tries=number)
                 return
             except ChildDied as death:
                 verdict = quarantine(death.error_kind, death.seen, number)

@@ -9,10 +9,14 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from av.error import FFmpegError
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
+
+from flexivideo.errors import VideoRejected
+from pipeline.outcomes import ErrorKind
 
 __all__ = ["Orientation", "UprightScaler"]
 
@@ -68,10 +72,21 @@ class UprightScaler:
         self._reformatter = VideoReformatter()
 
     def scale(self, image: VideoFrame, height_px: int, width_px: int) -> NDArray[np.uint8]:
-        """Upright RGB uint8 [height_px, width_px, 3], bicubic, contiguous."""
+        """Upright RGB uint8 [height_px, width_px, 3], bicubic, contiguous.
+
+        Raises:
+            VideoRejected: unsupported_codec, for a pixel format that cannot be converted.
+        """
         lying = (width_px, height_px) if self._orientation.transposed else (height_px, width_px)
-        scaled = self._reformatter.reformat(
-            image, width=lying[1], height=lying[0], format="rgb24", interpolation="BICUBIC"
-        )
+        try:
+            scaled = self._reformatter.reformat(
+                image, width=lying[1], height=lying[0], format="rgb24", interpolation="BICUBIC"
+            )
+        except (FFmpegError, ValueError) as error:
+            raise VideoRejected(
+                ErrorKind.UNSUPPORTED_CODEC,
+                f"frames of {image.width} x {image.height} {image.format.name} cannot be turned "
+                f"into RGB ({error}); expected a common pixel format: transcode the video",
+            ) from error
         picture: NDArray[Any] = scaled.to_ndarray()
         return np.ascontiguousarray(self._orientation.apply(picture))

@@ -1,9 +1,10 @@
 """The bytes of a listed video: its file in the version that was listed, or a clear error."""
 
 import hashlib
+import io
 import os
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from flexivideo.errors import SourceUnavailable, VideoRejected
 from pipeline.local_uri import to_path
@@ -11,21 +12,35 @@ from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.sources import disk_version
 
-__all__ = ["content_digest", "open_source"]
+__all__ = ["check_version", "content_digest", "open_source"]
 
 MIB = 2**20
 DIGEST_CHUNK_BYTES = 4 * MIB
 
 
+class _ListedFile(io.FileIO):
+    """A file whose reads fail as what they are: the store's fault, not the video's."""
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise SourceUnavailable(
+                ErrorKind.SOURCE_UNAVAILABLE,
+                f"reading {os.fsencode(self.name)!r} failed: {error.strerror}; expected its bytes: "
+                f"look at the disk or mount, then run again",
+            ) from error
+
+
 def open_source(ref: VideoRef, *, max_size_mib: int | None) -> BinaryIO:
-    """Open the file that a reference names.
+    """Open the file that a reference names; a read that fails raises SourceUnavailable.
 
     Raises:
         SourceUnavailable: if it is gone, may not be read, or is not the version that was listed.
         VideoRejected: if it is empty, or larger than the settings allow.
     """
     try:
-        file = open(to_path(ref.uri), "rb")  # noqa: SIM115 - the caller enters it
+        file = io.BufferedReader(_ListedFile(to_path(ref.uri)))
     except FileNotFoundError as error:
         raise SourceUnavailable(
             ErrorKind.SOURCE_MISSING, f"{ref.uri!r} is not there any more"
@@ -38,23 +53,35 @@ def open_source(ref: VideoRef, *, max_size_mib: int | None) -> BinaryIO:
         raise SourceUnavailable(
             ErrorKind.SOURCE_UNAVAILABLE, f"{ref.uri!r} cannot be read: {error.strerror}"
         ) from error
-    status = os.fstat(file.fileno())
     try:
-        if disk_version(status) != ref.version:
-            raise SourceUnavailable(
-                ErrorKind.SOURCE_CHANGED, f"{ref.uri!r} has changed since it was listed"
-            )
-        if not status.st_size:
+        check_version(file, ref)
+        size_bytes = os.fstat(file.fileno()).st_size
+        if not size_bytes:
             raise VideoRejected(ErrorKind.EMPTY, "the file has no bytes; expected a video")
-        if max_size_mib is not None and status.st_size > max_size_mib * MIB:
+        if max_size_mib is not None and size_bytes > max_size_mib * MIB:
             raise VideoRejected(
                 ErrorKind.TOO_LARGE,
-                f"the file has {status.st_size / MIB:.0f} MiB; max_size_mib is {max_size_mib}",
+                f"the file has {size_bytes / MIB:.0f} MiB; max_size_mib is {max_size_mib}",
             )
     except BaseException:
         file.close()
         raise
     return file
+
+
+def check_version(file: BinaryIO, ref: VideoRef) -> None:
+    """Whether an open file still is the listed version: asked before and after it is read.
+
+    Raises:
+        SourceUnavailable: if it is not.
+    """
+    version = disk_version(os.fstat(file.fileno()))
+    if version != ref.version:
+        raise SourceUnavailable(
+            ErrorKind.SOURCE_CHANGED,
+            f"{ref.uri!r} has changed: listed as {ref.version or 'unreadable'}, now {version}; "
+            f"expected one version throughout: run again when it is written",
+        )
 
 
 def content_digest(file: BinaryIO, beat: Callable[[], None]) -> str:

@@ -66,7 +66,7 @@ class DecodeChild:
         self._replies = -1
         self._unread = bytearray()
 
-    def rows(self, ref: VideoRef, attempt: str) -> Iterator[pa.Table]:
+    def rows(self, ref: VideoRef, attempt: str, *, n_tries: int = 1) -> Iterator[pa.Table]:
         """Rows of one video as they come; leaving early ends the child.
 
         Raises:
@@ -77,7 +77,8 @@ class DecodeChild:
         timeout_s = self._plan.decode.progress_timeout_s
         started_s, finished = time.monotonic(), False
         try:
-            self._send({"plan": self._plan_json, "ref": asdict(ref), "attempt": attempt}, started_s)
+            task = {"plan": self._plan_json, "ref": asdict(ref)}
+            self._send(task | {"attempt": attempt, "n_tries": n_tries}, started_s)
             while True:
                 kind, content = self._receive(started_s, timeout_s)
                 if kind == ROWS:

@@ -22,7 +22,7 @@ from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.sampling import InstantSampler
 from pipeline.scene_builder import SceneBuilder
-from pipeline.source_file import content_digest, open_source
+from pipeline.source_file import check_version, content_digest, open_source
 from pipeline.verdicts import Verdict, outcome_of, verdict_of_decode, verdict_of_error
 
 __all__ = ["video_rows"]
@@ -41,9 +41,10 @@ class _Facts:
     n_scenes: int = 0
     n_clips: int = 0
 
-    def outcome(self, verdict: Verdict) -> dict[str, Any]:
+    def outcome(self, verdict: Verdict, n_tries: int) -> dict[str, Any]:
         return outcome_of(
             verdict,
+            n_tries=n_tries,
             timestamps_synthesised=self.report.synthesised,
             n_frames_decoded=self.report.n_frames,
             n_frames_sampled=self.n_frames_sampled,
@@ -55,7 +56,12 @@ class _Facts:
 
 
 def video_rows(
-    ref: VideoRef, attempt: str, plan: DecodePlan, beat: Beat = lambda: None
+    ref: VideoRef,
+    attempt: str,
+    plan: DecodePlan,
+    beat: Beat = lambda: None,
+    *,
+    n_tries: int = 1,
 ) -> Iterator[pa.RecordBatch]:
     """Rows of one video, a batch a row, the outcome last.
 
@@ -64,6 +70,7 @@ def video_rows(
         attempt: nonce of this execution.
         plan: settings.
         beat: called at every sign of life.
+        n_tries: which try this is, 1 for the first.
     """
     facts, since = _Facts(), time.perf_counter()
     try:
@@ -82,10 +89,13 @@ def video_rows(
                     )
                     since = time.perf_counter()  # the time that the reader took is not ours
                 verdict = _verdict(video, facts)
+            check_version(file, ref)
     except (VideoRejected, SourceUnavailable) as error:
         verdict = verdict_of_error(error)
         facts.n_scenes = facts.n_clips = 0  # the rows before it do not count
-    yield outcome_row(ref, attempt, facts.outcome(verdict), busy_s=time.perf_counter() - since)
+    yield outcome_row(
+        ref, attempt, facts.outcome(verdict, n_tries), busy_s=time.perf_counter() - since
+    )
 
 
 def _clips(video: OpenVideo, plan: DecodePlan, facts: _Facts, beat: Beat) -> Iterator[PackedClip]:

@@ -82,6 +82,13 @@ def test_each_try_has_rows_of_its_own(hostile_stage, video, tmp_path):
     assert len(set(attempts)) == len(attempts) == 3  # a clip a try, then the outcome
 
 
+def test_a_second_try_that_succeeds_says_that_it_was_the_second(hostile_stage, video, tmp_path):
+    shutil.copy(video, tmp_path / "once.mp4")
+    outcome, rows = run_stage(hostile_stage, tmp_path / "once.mp4")["once.mp4"]
+    assert (outcome["status"], outcome["n_tries"]) == ("success", 2)
+    assert outcome["n_rows"] == len(rows) == 3
+
+
 def test_time_that_the_reader_takes_is_not_the_decoders(video):
     """Back-pressure of a slow model must not look like a hang."""
     plan = make_plan(progress_timeout_s=1.5)

@@ -2,7 +2,9 @@ import dataclasses
 import hashlib
 import io
 import os
+from unittest.mock import Mock
 
+import av
 import numpy as np
 import pytest
 from decode_helpers import make_plan
@@ -10,8 +12,13 @@ from PIL import Image
 from synthetic_media import grey_frames, textured_shots, write_audio_only, write_video
 
 from pipeline.local_uri import to_uri
+from pipeline.source_file import open_source
 from pipeline.sources import local_ref
 from pipeline.video_rows import video_rows
+
+
+def ref_of(path):
+    return local_ref(to_uri(str(path)))
 
 
 def rows_of(path, plan=None):
@@ -124,6 +131,54 @@ def test_a_source_that_changed_since_it_was_listed_is_unavailable(shots, harm, k
     harm(shots)
     (row,) = [r for batch in video_rows(ref, "a", make_plan()) for r in batch.to_pylist()]
     assert (row["outcome"]["status"], row["outcome"]["error_kind"]) == ("unavailable", kind)
+
+
+@pytest.mark.parametrize("beats", [0, 1])
+def test_a_disk_that_fails_under_way_is_no_fault_of_the_video(shots, monkeypatch, beats):
+    """One bad sector must not stop the run, nor mark the video for ever."""
+    files, left = [], [beats]
+
+    def opened(*arguments, **options):
+        files.append(open_source(*arguments, **options))
+        fail_if_due()
+        return files[0]
+
+    def fail_if_due():
+        if not left[0]:  # a folder in the file's place: every read of it fails
+            folder = os.open(shots.parent, os.O_RDONLY)
+            os.dup2(folder, files[0].fileno())
+            os.close(folder)
+        left[0] -= 1
+
+    monkeypatch.setattr("pipeline.video_rows.open_source", opened)
+    (row,) = [
+        row
+        for batch in video_rows(ref_of(shots), "a", make_plan(), fail_if_due)
+        for row in batch.to_pylist()
+    ]
+    outcome = row["outcome"]
+    assert (outcome["status"], outcome["error_kind"]) == ("unavailable", "source_unavailable")
+    assert "directory" in outcome["error_message"]
+
+
+def test_a_source_that_changes_while_it_is_read_is_unavailable(shots):
+    """Its rows would be of neither version."""
+    batches = video_rows(ref_of(shots), "a", make_plan())
+    next(batches)
+    change(shots)
+    *_, last = batches
+    (row,) = last.to_pylist()
+    assert (row["outcome"]["error_kind"], row["outcome"]["n_rows"]) == ("source_changed", 0)
+
+
+def test_a_pixel_format_that_cannot_be_converted_is_unsupported(shots, monkeypatch):
+    def refuse(*arguments, **options):
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    monkeypatch.setattr("pipeline.orientation.VideoReformatter", lambda: Mock(reformat=refuse))
+    _, outcome = rows_of(shots)
+    assert (outcome["status"], outcome["error_kind"]) == ("failed", "unsupported_codec")
+    assert "yuv420p" in outcome["error_message"]
 
 
 def test_a_folder_where_a_file_was_is_unavailable(shots):
