@@ -28,6 +28,7 @@ class SceneBuilder:
 
     Attributes:
         tokens_per_scene: visual tokens of a scene.
+        contrast: largest standard deviation of a frame so far, grey levels.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class SceneBuilder:
         self._model_size = plan.spec.frame_size(*sides)
         self._ats_size = _ats_size(*sides, plan.segmentation.ats_side_px)
         self.tokens_per_scene = plan.spec.tokens_per_scene(*sides)
+        self.contrast = 0.0
         self._segmenter = SceneSegmenter(
             tau=plan.segmentation.tau or 0.0,
             max_scene_frames=plan.segmentation.max_scene_frames,
@@ -54,6 +56,8 @@ class SceneBuilder:
         """Take a sampled frame; returns the scene that ended before it, if one did."""
         analysed = self._scaler.scale(image, *self._ats_size)
         step = self._segmenter.push(analysed)
+        stride = self._plan.segmentation.ats_stride
+        self.contrast = max(self.contrast, float(analysed[::stride, ::stride].std()))
         finished = None
         if step.starts_scene:
             finished = self._close(pts) if self._frames else None

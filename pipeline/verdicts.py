@@ -57,7 +57,11 @@ def outcome_of(verdict: Verdict, **facts: Any) -> dict[str, Any]:
 
 
 def verdict_of_decode(
-    report: DecodeReport, *, duration_s: float, claimed_duration_s: float | None
+    report: DecodeReport,
+    *,
+    duration_s: float,
+    claimed_duration_s: float | None,
+    missing_bytes: int = 0,
 ) -> Verdict:
     """Verdict of a decode that came to its end.
 
@@ -65,6 +69,7 @@ def verdict_of_decode(
         report: what was met.
         duration_s: first frame's presentation to the last one's end.
         claimed_duration_s: length of the stream by the header; None where it is silent.
+        missing_bytes: how much longer the file is by its own account.
     """
     if not report.n_frames:
         if report.n_failures:
@@ -87,6 +92,13 @@ def verdict_of_decode(
             error_kind=ErrorKind.TRUNCATED,
             message=f"the frames end {missing_s:.1f} s before the {claimed_duration_s:.1f} s that "
             f"the header claims; expected all of it: fetch the file again",
+        )
+    if missing_bytes:
+        return Verdict(
+            status=Status.PARTIAL,
+            error_kind=ErrorKind.TRUNCATED,
+            message=f"the file ends {missing_bytes} bytes before its own boxes do; expected all of "
+            f"them: fetch the file again",
         )
     if report.n_failures or report.n_corrupt:
         detail = f" ({report.last_failure})" if report.last_failure else ""

@@ -12,11 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from flexivideo.errors import SourceUnavailable, VideoRejected
+from pipeline.boxes import declared_bytes
 from pipeline.clip_packing import ClipPacker, PackedClip
 from pipeline.clip_rows import clip_row, outcome_row
 from pipeline.container import OpenVideo, open_video
 from pipeline.decode import DecodeReport, timed_frames
 from pipeline.decode_plan import DecodePlan
+from pipeline.encryption import decodes_to_noise
 from pipeline.orientation import UprightScaler
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
@@ -36,6 +38,8 @@ class _Facts:
 
     columns: dict[str, Any] = field(default_factory=dict)
     report: DecodeReport = field(default_factory=DecodeReport)
+    missing_bytes: int = 0
+    contrast: float = 0.0
     tokens_per_scene: int = 0
     n_frames_sampled: int = 0
     n_scenes: int = 0
@@ -76,6 +80,7 @@ def video_rows(
     try:
         with open_source(ref, max_size_mib=plan.decode.max_size_mib) as file:
             facts.columns["content_digest"] = content_digest(file, beat)
+            facts.missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
             with open_video(file, threads=plan.threads) as video:
                 for clip in _clips(video, plan, facts, beat):
                     facts.n_clips += 1
@@ -124,6 +129,7 @@ def _clips(video: OpenVideo, plan: DecodePlan, facts: _Facts, beat: Beat) -> Ite
             continue
         facts.n_frames_sampled += 1
         finished = scenes.push(frame.image, frame.pts)
+        facts.contrast = scenes.contrast
         closed = packer.push(finished) if finished else None
         if closed:
             yield closed
@@ -144,9 +150,20 @@ def _refuse_long(duration_s: float | None, plan: DecodePlan) -> None:
 
 def _verdict(video: OpenVideo, facts: _Facts) -> Verdict:
     report = facts.report
+    if decodes_to_noise(
+        n_frames=report.n_frames, n_corrupt=report.n_corrupt, contrast=facts.contrast
+    ):
+        raise VideoRejected(
+            ErrorKind.ENCRYPTED,
+            f"{report.n_corrupt} of {report.n_frames} frames decode to damaged grey, as encrypted "
+            f"ones do; expected pictures in the clear: decrypt it",
+        )
     length = (report.end_pts - (report.first_pts or 0)) * video.time_base
     if report.n_frames:
         facts.columns["duration_s"] = float(length)
     return verdict_of_decode(
-        report, duration_s=float(length), claimed_duration_s=video.claimed_duration_s
+        report,
+        duration_s=float(length),
+        claimed_duration_s=video.claimed_duration_s,
+        missing_bytes=facts.missing_bytes,
     )

@@ -26,10 +26,11 @@ def write_video(
     options: dict[str, str] | None = None,
     pixel_format: str = "yuv420p",
     title: str | None = None,
+    muxer: dict[str, str] | None = None,
 ) -> Path:
     """Encode frames [T,H,W,3] at these presentation times, or at a constant rate."""
     times_ms = times_ms or [index * 1000 // fps for index in range(len(frames))]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=muxer or {}) as container:
         if title is not None:
             container.metadata["title"] = title
         stream = container.add_stream(codec, rate=fps)

@@ -2,9 +2,10 @@ import io
 import struct
 
 import numpy as np
+import pytest
 from synthetic_media import textured_shots, write_video
 
-from pipeline.encryption import is_encrypted
+from pipeline.encryption import decodes_to_noise, is_encrypted
 
 
 def box(kind, content):
@@ -44,8 +45,39 @@ def test_matroska_encryption_counts_for_video_tracks_alone():
     assert not is_encrypted(matroska_file(1, encrypted=False))
 
 
+def transport_stream(scrambled_pid, *, lead=0):
+    """Three packets of pictures (pid 256) for each one of sound (257)."""
+    packets = []
+    for number in range(400):
+        pid = 257 if number % 4 == 3 else 256
+        control = (0b10 if pid == scrambled_pid else 0) << 6 | 0x10
+        head = bytes([0x47]) + pid.to_bytes(2) + bytes([control])
+        packets.append(bytes(lead) + head + bytes(184))
+    return io.BytesIO(b"".join(packets))
+
+
+@pytest.mark.parametrize("lead", [0, 4])
+def test_scrambled_pictures_of_a_transport_stream_are_recognised(lead):
+    assert is_encrypted(transport_stream(256, lead=lead))
+    assert not is_encrypted(transport_stream(257, lead=lead))  # the sound alone
+    assert not is_encrypted(transport_stream(None, lead=lead))
+
+
+def test_what_older_shops_sold_is_recognised():
+    assert is_encrypted(iso_file(b"drmi"))
+
+
+@pytest.mark.parametrize(
+    ("n_corrupt", "contrast", "is_noise"),
+    [(850, 21.6, True), (850, 62.0, False), (430, 21.6, False), (0, 0.0, False)],
+)
+def test_only_damaged_grey_is_taken_for_ciphertext(n_corrupt, contrast, is_noise):
+    """A black film and a badly damaged one are neither."""
+    assert decodes_to_noise(n_frames=864, n_corrupt=n_corrupt, contrast=contrast) == is_noise
+
+
 def test_real_files_in_the_clear_are_not_encrypted(tmp_path, rng):
-    for name in ("a.mp4", "a.mkv"):
+    for name in ("a.mp4", "a.mkv", "a.ts", "a.avi"):
         path = write_video(tmp_path / name, textured_shots(rng, 1, 5))
         with open(path, "rb") as file:
             assert not is_encrypted(file)

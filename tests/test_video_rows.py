@@ -234,6 +234,27 @@ def test_a_truncated_file_gives_the_part_that_is_there(tmp_path, rng, share):
     assert ends == sorted(ends)
 
 
+@pytest.mark.parametrize(("name", "flags"), [("a.mp4", "faststart"), ("a.mkv", None)])
+def test_a_file_that_lacks_its_last_bytes_is_no_success(tmp_path, rng, name, flags):
+    """A few frames short, well within what headers round: only the boxes tell."""
+    options = {"movflags": flags} if flags else {}
+    whole = write_video(tmp_path / f"whole_{name}", textured_shots(rng, 2, 20), muxer=options)
+    assert rows_of(whole)[1]["status"] == "success"
+    cut = tmp_path / name
+    cut.write_bytes(whole.read_bytes()[:-2000])
+    _, outcome = rows_of(cut)
+    assert outcome["status"] == "partial"
+    assert outcome["error_kind"] in ("truncated", "corrupt")
+
+
+def test_a_recording_that_is_still_ciphertext_inside_is_encrypted(test_data, monkeypatch):
+    """No header says so in some archives; a caption of noise would be a lie."""
+    monkeypatch.setattr("pipeline.container.is_encrypted", lambda file: False)
+    _, outcome = rows_of(test_data / "damaged" / "encrypted_cenc_looks_ok.mp4")
+    assert (outcome["status"], outcome["error_kind"]) == ("failed", "encrypted")
+    assert outcome["n_rows"] == 0
+
+
 def test_random_bytes_inside_a_video_never_raise(tmp_path, rng):
     whole = write_video(tmp_path / "whole.mp4", textured_shots(rng, 2, 20)).read_bytes()
     for number in range(30):

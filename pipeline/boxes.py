@@ -1,0 +1,82 @@
+"""The boxes of a file: how the two great container families nest named pieces.
+
+ISO base media (ISO/IEC 14496-12: mp4, mov, 3gp) and EBML (RFC 8794: Matroska, WebM). The walks are
+bounded and never raise, in a file of any content: a size that lies only ends them.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+__all__ = ["declared_bytes", "ebml_elements", "is_ebml", "is_iso", "iso_boxes"]
+
+ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"moof"}
+EBML, SEGMENT = 0x1A45DFA3, 0x18538067
+
+MAX_BOXES = 100_000
+
+
+def is_iso(file: BinaryIO) -> bool:
+    """Whether a seekable file begins as ISO base media does."""
+    file.seek(0)
+    return file.read(8)[4:] in ISO_TOP_LEVEL
+
+
+def is_ebml(file: BinaryIO) -> bool:
+    """Whether a seekable file begins as Matroska does."""
+    file.seek(0)
+    return int.from_bytes(file.read(4)) == EBML
+
+
+def declared_bytes(file: BinaryIO) -> int | None:
+    """How long the file says it is, by its outermost boxes; None where it does not say."""
+    size_bytes = file.seek(0, 2)
+    if is_iso(file):
+        ends = [end for kind, _, end in iso_boxes(file, 0, size_bytes) if kind in ISO_TOP_LEVEL]
+    elif is_ebml(file):
+        ends = [end for kind, _, end in ebml_elements(file, 0, size_bytes) if kind == SEGMENT]
+    else:
+        return None
+    return max(ends, default=None)
+
+
+def iso_boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """ISO boxes between two offsets: name, begin and end of the content, as declared."""
+    end = min(end, file.seek(0, 2))
+    for _ in range(MAX_BOXES):
+        if start + 8 > end:
+            return
+        file.seek(start)
+        header = file.read(16)
+        size, kind, content = int.from_bytes(header[:4]), header[4:8], start + 8
+        if size == 1:
+            size, content = int.from_bytes(header[8:16]), start + 16
+        elif size == 0:
+            size = end - start
+        if size < content - start:
+            return
+        yield kind, content, start + size
+        start += size
+
+
+def ebml_elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """EBML elements between two offsets: id, begin and end of the content, as declared."""
+    end = min(end, file.seek(0, 2))
+    for _ in range(MAX_BOXES):
+        if start >= end:
+            return
+        file.seek(start)
+        head = file.read(12)
+        if not head or not head[0]:
+            return
+        id_length = 9 - head[0].bit_length()
+        size_head = head[id_length : id_length + 1]
+        if id_length > 4 or not size_head or not size_head[0]:
+            return
+        size_length = 9 - size_head[0].bit_length()
+        raw = int.from_bytes(head[id_length : id_length + size_length])
+        size = raw & ((1 << 7 * size_length) - 1)
+        unknown = size == (1 << 7 * size_length) - 1  # a live stream: up to the end
+        content = start + id_length + size_length
+        finish = end if unknown else content + size
+        yield int.from_bytes(head[:id_length]), content, finish
+        start = finish
