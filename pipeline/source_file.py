@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -27,7 +28,7 @@ class _ListedFile(io.FileIO):
         except OSError as error:
             raise SourceUnavailable(
                 ErrorKind.SOURCE_UNAVAILABLE,
-                f"reading {os.fsencode(self.name)!r} failed: {error.strerror}; expected its bytes: "
+                f"reading {self.name!r} failed: {error.strerror}; expected its bytes: "
                 f"look at the disk or mount, then run again",
             ) from error
 
@@ -37,10 +38,10 @@ def open_source(ref: VideoRef, *, max_size_mib: int | None) -> BinaryIO:
 
     Raises:
         SourceUnavailable: if it is gone, may not be read, or is not the version that was listed.
-        VideoRejected: if it is empty, or larger than the settings allow.
+        VideoRejected: if it is no file, is empty, or is larger than the settings allow.
     """
     try:
-        file = io.BufferedReader(_ListedFile(to_path(ref.uri)))
+        file = io.BufferedReader(_ListedFile(to_path(ref.uri), opener=_open_at_once))
     except FileNotFoundError as error:
         raise SourceUnavailable(
             ErrorKind.SOURCE_MISSING, f"{ref.uri!r} is not there any more"
@@ -54,6 +55,10 @@ def open_source(ref: VideoRef, *, max_size_mib: int | None) -> BinaryIO:
             ErrorKind.SOURCE_UNAVAILABLE, f"{ref.uri!r} cannot be read: {error.strerror}"
         ) from error
     try:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise VideoRejected(
+                ErrorKind.NOT_A_VIDEO, f"{ref.uri!r} is a pipe or a device; expected a file"
+            )
         check_version(file, ref)
         size_bytes = os.fstat(file.fileno()).st_size
         if not size_bytes:
@@ -67,6 +72,11 @@ def open_source(ref: VideoRef, *, max_size_mib: int | None) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting: a named pipe would keep us until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def check_version(file: BinaryIO, ref: VideoRef) -> None:

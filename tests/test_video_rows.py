@@ -189,6 +189,12 @@ def test_a_folder_where_a_file_was_is_unavailable(shots):
     assert row["outcome"]["status"] == "unavailable"
 
 
+def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    _, outcome = rows_of(tmp_path / "a.mp4")
+    assert (outcome["status"], outcome["error_kind"]) == ("failed", "not_a_video")
+
+
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
 CONCATENATION = "ffconcat version 1.0\nfile {}\n"
 
