@@ -55,6 +55,10 @@ def serve(tasks: BinaryIO, replies: BinaryIO) -> None:
             reply(BEAT)
 
     reply(BEAT)  # ready: from here on, silence means a hang
+    # What keeps a child from starting is for people to read; what libav says of each broken packet
+    # is in the outcome, counted.
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
     for line in tasks:
         task = json.loads(line)
         plan, ref = DecodePlan.from_json(task["plan"]), VideoRef(**task["ref"])
