@@ -26,7 +26,7 @@ from pipeline.progress import Progress, Snapshot
 from pipeline.records import VideoRef
 from pipeline.resume import undone
 from pipeline.run_plan import RunPlan, plan_run
-from pipeline.runs import COMPLETED, FAILED, INTERRUPTED, note_killed, note_run, note_settings
+from pipeline.runs import COMPLETED, INTERRUPTED, note_settings, noting_run
 from pipeline.settings import IndexSettings
 from pipeline.sources import Listing
 from pipeline.store import Store, open_store
@@ -97,8 +97,10 @@ def _run(
 ) -> str:
     """Hold the root, index, commit, leave a row about the run; returns how it ended."""
     lease_s = settings.commit.lease_s
-    with open_for_index(store, run_id=_new_run_id(), lease_s=lease_s) as session:
-        note_killed(session)
+    with (
+        open_for_index(store, run_id=_new_run_id(), lease_s=lease_s) as session,
+        noting_run(session, settings=settings, progress=progress) as record,
+    ):
         note_settings(session, plan.identity)
         committer = Committer(
             session,
@@ -107,12 +109,11 @@ def _run(
             sample_fps=plan.decode.segmentation.sample_fps or 0.0,
             embedding_metadata=plan.embedding_metadata,
         )
-        ended = FAILED
-        try:
-            with Assembler() as assembler, cluster() as resources:
-                interruption.catch()
-                pools = size_pools(settings.pools, cpus=resources.cpus, gpus=resources.gpus)
-                progress.started(pools.n_workers)
+        with committer, Assembler() as assembler, cluster() as resources:
+            interruption.catch()
+            pools = size_pools(settings.pools, cpus=resources.cpus, gpus=resources.gpus)
+            progress.started(pools.n_workers)
+            try:
                 index_videos(
                     list(undone(store, plan.identity, to_do)),  # now that nobody else commits
                     plan=plan,
@@ -123,13 +124,10 @@ def _run(
                     on_progress=display.update,
                     waiting=interruption.waiting,
                 )
-            ended = COMPLETED
-        except Interrupted:
-            ended = INTERRUPTED
-        finally:
-            committer.commit()
-            note_run(session, ended=ended, settings=settings, snapshot=progress.snapshot())
-    return ended
+                record.ended = COMPLETED
+            except Interrupted:
+                record.ended = INTERRUPTED
+    return record.ended
 
 
 def _new_run_id() -> str:

@@ -3,7 +3,8 @@
 Data parts go first, then ``videos/part-<sequence>``, created only if that name is free: that is the
 commit. Readers join on (video_id, commit_id), so data parts without their ``videos`` part are
 invisible; the next run removes them. A holder that slept finds its sequence number sealed by its
-successor and cannot commit.
+successor and cannot commit. A commit that failed is the last one of its session, because only the
+next holder can tell whether its number was used.
 """
 
 import time
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -20,7 +22,7 @@ from pipeline.assembly import CompleteVideo
 from pipeline.identity import clip_id, digest, scene_id
 from pipeline.index_session import IndexSession
 from pipeline.run_identity import RunIdentity
-from pipeline.schemas import CLIPS, SCENES, THUMBNAILS, VIDEOS, embeddings_schema
+from pipeline.schemas import CLIPS, PARTITIONS, SCENES, THUMBNAILS, VIDEOS, embeddings_schema
 from pipeline.settings import CommitSettings
 from pipeline.tables import PartWriter, part_name
 
@@ -59,6 +61,23 @@ class Committer:
         self._monotonic, self._last_s = monotonic, monotonic()
         self._videos: list[CompleteVideo] = []
         self._n_rows = 0
+        self._failed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit what is whole, however the run ended, unless a commit failed."""
+        try:
+            if not self._failed:
+                self.commit()
+        finally:
+            self._forget_videos()
 
     def add(self, video: CompleteVideo) -> None:
         """A whole video for the next commit."""
@@ -77,18 +96,34 @@ class Committer:
 
         Raises:
             LeaseLost: if another run has taken the root; nothing of this commit is visible.
+            OSError: if the store failed; whether the commit stands is for the next run to see.
+            RuntimeError: if a commit failed before.
         """
         self._last_s = self._monotonic()
         if not self._videos:
             return None
+        if self._failed:
+            raise RuntimeError("a commit of this session failed; expected a new session after it")
+        self._failed = True  # until it stands
+        receipt = self._write()
+        self._failed = False
+        self._forget_videos()
+        return receipt
+
+    def _write(self) -> CommitReceipt:
         self._session.check()
         sequence, now = self._session.next_sequence(), self._session.clock()
-        written = _Parts(self, commit_id(self._session.run_id, sequence), sequence, now)
-        receipt = written.write(sorted(self._videos, key=lambda video: video.video_id))
+        parts = _Parts(self, commit_id(self._session.run_id, sequence), sequence, now)
+        try:
+            return parts.write(sorted(self._videos, key=lambda video: video.video_id))
+        except OSError:
+            self._session.check()  # a successor removes what we had begun: then say that
+            raise
+
+    def _forget_videos(self) -> None:
         for video in self._videos:
             video.close()
         self._videos, self._n_rows = [], 0
-        return receipt
 
 
 class _Parts:
@@ -98,16 +133,12 @@ class _Parts:
         self._committer, self._commit, self._sequence, self._now = committer, commit, sequence, now
         self._identity = committer._identity
         self._store = committer._session.store
-        day = f"ingest_date={now:%Y-%m-%d}"
-        model = f"model={self._identity.model_id}"
+        in_path = {"ingest_date": f"{now:%Y-%m-%d}", "model": self._identity.model_id}
         self._paths = {
-            table: f"{folder}/{day}/{part_name(sequence)}"
-            for table, folder in {
-                "scenes": "scenes",
-                "clips": "clips",
-                "embeddings": f"embeddings/{model}",
-                "thumbnails": "thumbnails",
-            }.items()
+            table: "/".join(
+                [table, *(f"{name}={in_path[name]}" for name in columns.names), part_name(sequence)]
+            )
+            for table, columns in PARTITIONS.items()
         }
         self._writers: dict[str, PartWriter] = {}
 
@@ -123,8 +154,14 @@ class _Parts:
             for table, writer in self._writers.items():
                 self._publish(writer, self._paths[table])
                 leftovers.callback(self._store.delete, self._paths[table])
-            self._publish(video_writer, marker)
-            leftovers.pop_all()  # committed: nothing is left over
+            # From here an error leaves open whether the commit stands, and its data must stay;
+            # only a refusal says that it does not.
+            data = leftovers.pop_all()
+            try:
+                self._publish(video_writer, marker)
+            except LeaseLost:
+                data.close()
+                raise
         return CommitReceipt(sequence=self._sequence, commit_id=self._commit, n_videos=len(videos))
 
     def _publish(self, writer: PartWriter, path: str) -> None:

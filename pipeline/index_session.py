@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import pyarrow.parquet as pq
 
 from flexivideo.errors import LeaseLost
-from pipeline.run_lease import Clock, Lease, LeaseRecord, acquire, utc_now
+from pipeline.run_lease import Clock, KilledRun, Lease, acquire, utc_now
 from pipeline.schemas import VIDEOS
 from pipeline.store import Store
 from pipeline.tables import part_name, part_sequence, write_part
@@ -31,21 +31,30 @@ class IndexSession:
         run_id: the holder.
         clock: UTC.
         started_at: when the root was taken.
-        killed: record of the holder before, if it never gave the root back; else None.
     """
 
-    def __init__(
-        self, store: Store, lease: Lease, before: LeaseRecord | None, clock: Clock
-    ) -> None:
+    def __init__(self, store: Store, lease: Lease, clock: Clock) -> None:
         self.store, self.clock, self._lease = store, clock, lease
         self.run_id = lease.record.run_id
         self.started_at = datetime.fromisoformat(lease.record.started_at)
-        self.killed = before if before is not None and not before.released else None
         self._sequence = _seal(store)
         self._lost: LeaseLost | None = None
 
+    @property
+    def killed(self) -> tuple[KilledRun, ...]:
+        """Runs before this one that were killed and have no row yet."""
+        return self._lease.record.killed
+
+    def killed_are_noted(self) -> None:
+        """Forget them."""
+        self._lease.killed_are_noted()
+
     def next_sequence(self) -> int:
-        """A sequence number that was never used."""
+        """The sequence number after the last one.
+
+        A successor seals the number after the last that was committed, so numbers must have no
+        holes: after a commit that failed there is no further one in the same session.
+        """
         self._sequence += 1
         return self._sequence
 
@@ -77,9 +86,9 @@ def open_for_index(
     Raises:
         LeaseHeld: if another run holds it.
     """
-    lease, before = acquire(store, ROLE, run_id=run_id, lease_s=lease_s, clock=clock)
+    lease = acquire(store, ROLE, run_id=run_id, lease_s=lease_s, clock=clock)
     try:
-        session = IndexSession(store, lease, before, clock)
+        session = IndexSession(store, lease, clock)
         remove_orphans(store)
         with _renewing(session, lease_s / RENEWALS_PER_LEASE):
             yield session
@@ -125,7 +134,8 @@ def _renewing(session: IndexSession, every_s: float) -> Iterator[None]:
 
     def renew() -> None:
         while not stop.wait(every_s):
-            session.renew()
+            with suppress(OSError):  # tried again long before it runs out, and before each commit
+                session.renew()
 
     thread = threading.Thread(target=renew, name="lease-renewal", daemon=True)
     thread.start()

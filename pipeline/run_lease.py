@@ -6,27 +6,36 @@ holder was a process of this machine that is gone. The clock is passed in.
 """
 
 import json
-import os
 import secrets
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import psutil
-
-from flexivideo.errors import LeaseHeld, LeaseLost
+from flexivideo.errors import DatasetError, LeaseHeld, LeaseLost
+from pipeline.process_identity import ProcessIdentity, this_process
 from pipeline.store import Store
 
-__all__ = ["Lease", "LeaseRecord", "acquire", "utc_now"]
+__all__ = ["KilledRun", "Lease", "LeaseRecord", "acquire", "utc_now"]
 
 Clock = Callable[[], datetime]
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+@dataclass(frozen=True, kw_only=True)
+class KilledRun:
+    """A run that never gave its lease back.
+
+    Attributes:
+        run_id: which.
+        started_at: when it took the lease, ISO 8601, UTC.
+        host: its machine.
+    """
+
+    run_id: str
+    started_at: str
+    host: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +48,8 @@ class LeaseRecord:
         started_at: when it took the lease, ISO 8601, UTC.
         expires_at: until when it holds it unless renewed, ISO 8601, UTC.
         released: whether the holder gave it back.
-        host: its machine.
-        boot_id: that machine's boot; the process id means nothing after another one.
-        pid: its process.
-        process_started_s: when that process began, seconds since the epoch.
+        process: the holder's.
+        killed: runs before it that were killed and are not noted elsewhere yet.
         nonce: makes every record unlike any other.
     """
 
@@ -51,16 +58,29 @@ class LeaseRecord:
     started_at: str
     expires_at: str
     released: bool
-    host: str
-    boot_id: str
-    pid: int
-    process_started_s: float
+    process: ProcessIdentity
+    killed: tuple[KilledRun, ...]
     nonce: str
 
     @classmethod
-    def parse(cls, content: bytes | None) -> "LeaseRecord | None":
-        """The record in an object; None where there is none yet."""
-        return None if content is None else cls(**json.loads(content))
+    def parse(cls, path: str, content: bytes | None) -> "LeaseRecord | None":
+        """The record in an object; None where there is none yet.
+
+        Raises:
+            DatasetError: if the object holds something else.
+        """
+        if content is None:
+            return None
+        try:
+            fields = json.loads(content)
+            process = ProcessIdentity(**fields.pop("process"))
+            killed = tuple(KilledRun(**run) for run in fields.pop("killed"))
+            return cls(**fields, process=process, killed=killed)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DatasetError(
+                f"{path} is no lease of this release ({error}): it begins {content[:40]!r}; "
+                f"if no run is going on, remove it and start again"
+            ) from error
 
     def content(self) -> bytes:
         """As it stands in the object."""
@@ -69,17 +89,14 @@ class LeaseRecord:
     def is_free(self, now: datetime) -> bool:
         """Whether the lease may be taken."""
         expired = now >= datetime.fromisoformat(self.expires_at)
-        return self.released or expired or self._holder_is_gone()
+        return self.released or expired or self.process.is_gone()
 
-    def _holder_is_gone(self) -> bool:
-        if (self.host, self.boot_id) != (socket.gethostname(), _boot_id()):
-            return False  # nothing can be said of another machine's processes
-        try:
-            return psutil.Process(self.pid).create_time() != self.process_started_s
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.Error:
-            return False
+    def left_behind(self) -> tuple[KilledRun, ...]:
+        """What the next holder has to note: the killed runs, this one with them if it was one."""
+        if self.released:
+            return self.killed
+        this = KilledRun(run_id=self.run_id, started_at=self.started_at, host=self.process.host)
+        return (*self.killed, this)
 
 
 def utc_now() -> datetime:
@@ -89,38 +106,36 @@ def utc_now() -> datetime:
 
 def acquire(
     store: Store, role: str, *, run_id: str, lease_s: float, clock: Clock = utc_now
-) -> tuple["Lease", LeaseRecord | None]:
-    """Take the lease of a role; also gives the record of the holder before, None for the first.
+) -> "Lease":
+    """Take the lease of a role.
 
     Raises:
         LeaseHeld: if another run holds it; the message says who and until when.
+        DatasetError: if what stands in its place is no lease.
     """
     path = f"leases/{role}.json"
     content = store.read(path)
-    before = LeaseRecord.parse(content)
+    before = LeaseRecord.parse(store.local_path(path), content)
     now = clock()
     if before is not None and not before.is_free(now):
         raise LeaseHeld(
-            f"{store.root} is being written by run {before.run_id} (process {before.pid} on "
-            f"{before.host}), which holds it until {before.expires_at} unless it renews; "
-            f"wait for it to end, or choose another root"
+            f"{store.root} is being written by run {before.run_id} (process {before.process.pid} "
+            f"on {before.process.host}), which holds it until {before.expires_at} unless it "
+            f"renews; wait for it to end, or choose another root"
         )
-    process = psutil.Process()
     record = LeaseRecord(
         token=before.token + 1 if before else 1,
         run_id=run_id,
         started_at=now.isoformat(),
         expires_at=(now + timedelta(seconds=lease_s)).isoformat(),
         released=False,
-        host=socket.gethostname(),
-        boot_id=_boot_id(),
-        pid=process.pid,
-        process_started_s=process.create_time(),
+        process=this_process(),
+        killed=before.left_behind() if before else (),
         nonce=secrets.token_hex(8),
     )
     if not store.compare_and_swap(path, content, record.content()):
         raise LeaseHeld(f"another run took {store.root} just now; wait for it to end")
-    return Lease(store, path, record, lease_s, clock), before
+    return Lease(store, path, record, lease_s, clock)
 
 
 class Lease:
@@ -142,6 +157,14 @@ class Lease:
         until = self._clock() + timedelta(seconds=self._lease_s)
         self._swap(expires_at=until.isoformat())
 
+    def killed_are_noted(self) -> None:
+        """Forget the killed runs before this one.
+
+        Raises:
+            LeaseLost: if somebody else has it.
+        """
+        self._swap(killed=())
+
     def release(self) -> None:
         """Give it back; if it was lost meanwhile, there is nothing to give."""
         with suppress(LeaseLost):
@@ -149,19 +172,15 @@ class Lease:
 
     def _swap(self, **changes: Any) -> None:
         with self._lock:
-            record = replace(self.record, nonce=secrets.token_hex(8), **changes)
-            before, after = self.record.content(), record.content()
-            if not self._store.compare_and_swap(self._path, before, after):
-                raise LeaseLost(
-                    f"run {self.record.run_id} no longer holds {self._store.root}: another run "
-                    f"took the lease after it was not renewed in time; nothing more may be "
-                    f"committed"
-                )
-            self.record = record
-
-
-def _boot_id() -> str:
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return str(os.stat("/proc/1").st_mtime_ns) if os.path.exists("/proc/1") else ""
+            # A swap whose reply was lost may have landed, so what stands there is looked at again;
+            # the token says whether it is ours, since no two takers have the same.
+            content = self._store.read(self._path)
+            record = LeaseRecord.parse(self._store.local_path(self._path), content)
+            if record is not None and record.token == self.record.token:
+                self.record = replace(record, nonce=secrets.token_hex(8), **changes)
+                if self._store.compare_and_swap(self._path, content, self.record.content()):
+                    return
+            raise LeaseLost(
+                f"run {self.record.run_id} no longer holds {self._store.root}: another run "
+                f"took the lease after it was not renewed in time; nothing more may be committed"
+            )

@@ -3,13 +3,14 @@
 import json
 import platform
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from pipeline.index_session import IndexSession
-from pipeline.progress import Snapshot
+from pipeline.progress import Progress, Snapshot
 from pipeline.run_identity import RunIdentity
 from pipeline.schemas import RUNS, SETTINGS
 from pipeline.settings import IndexSettings
@@ -20,9 +21,9 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "KILLED",
-    "note_killed",
-    "note_run",
+    "RunRecord",
     "note_settings",
+    "noting_run",
 ]
 
 COMPLETED, INTERRUPTED, FAILED, KILLED = "completed", "interrupted", "failed", "killed"
@@ -31,10 +32,35 @@ COMPLETED, INTERRUPTED, FAILED, KILLED = "completed", "interrupted", "failed", "
 PACKAGES = ("flexivideo", "av", "numpy", "pyarrow", "ray", "torch", "transformers")
 
 
-def note_run(
-    session: IndexSession, *, ended: str, settings: IndexSettings, snapshot: Snapshot
-) -> None:
-    """Write the row of this run, at its end."""
+class RunRecord:
+    """What is known of a run while it goes on.
+
+    Attributes:
+        ended: how it ended; "failed" until it is said otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.ended = FAILED
+
+
+@contextmanager
+def noting_run(
+    session: IndexSession, *, settings: IndexSettings, progress: Progress
+) -> Iterator[RunRecord]:
+    """Write the rows of killed runs before this one, and at its end its own, however it ends."""
+    _note_killed(session)
+    record = RunRecord()
+    try:
+        yield record
+    except BaseException:
+        record.ended = FAILED
+        with suppress(OSError):  # the store may be the very thing that failed
+            _note(session, record.ended, settings, progress.snapshot())
+        raise
+    _note(session, record.ended, settings, progress.snapshot())
+
+
+def _note(session: IndexSession, ended: str, settings: IndexSettings, snapshot: Snapshot) -> None:
     _write(
         session,
         {
@@ -50,10 +76,8 @@ def note_run(
     )
 
 
-def note_killed(session: IndexSession) -> None:
-    """Write the row of the run before, if it was killed before it could."""
-    killed = session.killed
-    if killed is not None:
+def _note_killed(session: IndexSession) -> None:
+    for killed in session.killed:
         _write(
             session,
             {
@@ -63,6 +87,8 @@ def note_killed(session: IndexSession) -> None:
                 "host": killed.host,
             },
         )
+    if session.killed:
+        session.killed_are_noted()
 
 
 def note_settings(session: IndexSession, identity: RunIdentity) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from flexivideo.errors import SettingsError
 
-__all__ = ["SCHEMA_VERSION", "TABLES", "embeddings_schema"]
+__all__ = ["PARTITIONS", "SCHEMA_VERSION", "TABLES", "embeddings_schema"]
 
 SCHEMA_VERSION = "1"
 
@@ -179,4 +179,14 @@ TABLES: dict[str, pa.Schema] = {
     "thumbnails": THUMBNAILS,
     "runs": RUNS,
     "settings": SETTINGS,
+}
+
+_BY_DAY = pa.schema([("ingest_date", pa.date32())])
+
+# Columns that stand in the paths of a table's parts (``ingest_date=2026-01-02/``), outermost first.
+PARTITIONS: dict[str, pa.Schema] = {
+    "scenes": _BY_DAY,
+    "clips": _BY_DAY,
+    "embeddings": pa.schema([("model", pa.string()), *_BY_DAY]),
+    "thumbnails": _BY_DAY,
 }

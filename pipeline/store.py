@@ -73,7 +73,7 @@ class LocalStore:
         except FileExistsError:
             return False
         finally:
-            finished.unlink()
+            finished.unlink(missing_ok=True)
         _sync(target.parent)
         return True
 

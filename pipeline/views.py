@@ -8,9 +8,10 @@ import os
 import re
 
 import duckdb
+import pyarrow as pa
 
 from flexivideo.errors import DatasetError
-from pipeline.schemas import TABLES
+from pipeline.schemas import PARTITIONS, TABLES
 from pipeline.store import open_store
 
 __all__ = ["connect"]
@@ -65,7 +66,9 @@ def _source(
 ) -> None:
     view = table if table in PLAIN_TABLES else f"all_{table}"
     if not has_parts:
-        connection.register(f"empty_{table}", TABLES[table].empty_table())
+        in_path = sorted(PARTITIONS.get(table, pa.schema([])), key=lambda column: column.name)
+        columns = [*TABLES[table], *in_path]  # in the order in which DuckDB reads them
+        connection.register(f"empty_{table}", pa.schema(columns).empty_table())
         connection.execute(f"CREATE VIEW {view} AS SELECT * FROM empty_{table}")
         return
     pattern = f"{_literal(root)}/{table}/**/*.parquet".replace("'", "''")

@@ -1,6 +1,7 @@
 """A video appears whole or not at all, whatever stops the writer, and never twice."""
 
 import dataclasses
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,8 +18,10 @@ from dataset_helpers import (
 
 from flexivideo.errors import DatasetError, LeaseLost
 from pipeline.assembly import Assembler
+from pipeline.commit import Committer
 from pipeline.index_session import open_for_index
 from pipeline.resume import undone
+from pipeline.settings import CommitSettings
 from pipeline.store import LocalStore
 from pipeline.views import connect
 
@@ -156,53 +159,128 @@ def test_unavailable_videos_are_tried_again_and_failed_ones_are_not(tmp_path):
     assert list(undone(store, make_identity(), REFS)) == [REFS[0]]
 
 
-def test_a_holder_that_slept_cannot_commit(tmp_path):
-    """Its lease ran out, another run took the root: the sealed number refuses it."""
-    clock, store = ManualClock(), LocalStore(str(tmp_path))
+@contextmanager
+def sleeper(store, clock):
+    """A committer with one video, whose lease is short."""
     with (
-        Assembler() as assembler,
         open_for_index(store, run_id="sleeper", lease_s=60, clock=clock) as session,
+        Assembler() as assembler,
     ):
-        from pipeline.commit import Committer
-        from pipeline.settings import CommitSettings
-
         committer = Committer(
             session, identity=make_identity(), settings=CommitSettings(), sample_fps=2.0
         )
         committer.add(*assembler.push(video_rows(REFS[0])))
+        yield committer
+
+
+def assert_only_the_successor_committed(root):
+    assert_whole(root)
+    uris = connect(str(root)).execute("SELECT uri FROM videos ORDER BY uri").fetchall()
+    assert uris == [(ref.uri,) for ref in REFS[1:]]
+    assert all(len(parts(root, table)) == 2 for table in DATA_TABLES)
+
+
+def test_a_holder_that_slept_before_its_commit_cannot_commit(tmp_path):
+    """Its lease ran out and another run took the root."""
+    clock, store = ManualClock(), LocalStore(str(tmp_path))
+    with sleeper(store, clock) as committer:
         clock.forward(61)
         commit_videos(store, REFS[1:], run_id="successor", clock=clock)
         with pytest.raises(LeaseLost):
             committer.commit()
-        session.check = lambda: None  # even if the lease were never looked at
-        with pytest.raises(LeaseLost, match="refused"):
-            committer.commit()
-    assert_whole(tmp_path)
-    assert len(current(tmp_path)["videos"]) == 2
-    assert all(len(parts(tmp_path, table)) == 2 for table in DATA_TABLES)
+    assert_only_the_successor_committed(tmp_path)
 
 
-def test_a_full_disk_leaves_nothing_visible_and_a_later_commit_is_whole(tmp_path):
-    store = LocalStore(str(tmp_path))
+@pytest.mark.parametrize("kept", [False, True], ids=["files removed", "files kept"])
+@pytest.mark.parametrize("asleep_at", ["scenes", "thumbnails", "videos"])
+def test_a_holder_that_slept_within_its_commit_cannot_commit(
+    tmp_path, monkeypatch, asleep_at, kept
+):
+    """The number that its successor sealed refuses it, even if its unfinished files were there."""
+    clock, store = ManualClock(), LocalStore(str(tmp_path))
     publish = store.create_if_absent
+    if kept:
+        monkeypatch.setattr("pipeline.index_session.remove_orphans", lambda store: [])
 
-    def full(path, finished):
-        if path.startswith("thumbnails"):
-            raise OSError(28, "No space left on device")
+    def publish_after_sleep(path, finished):
+        if path.startswith(asleep_at):
+            clock.forward(61)
+            commit_videos(LocalStore(str(tmp_path)), REFS[1:], run_id="successor", clock=clock)
         return publish(path, finished)
 
+    with sleeper(store, clock) as committer:
+        store.create_if_absent = publish_after_sleep
+        with pytest.raises(LeaseLost):
+            committer.commit()
+        store.create_if_absent = publish
+    assert_only_the_successor_committed(tmp_path)
+
+
+def failing(store, table, *, after):
+    """The store, failing at a table's part: before it was published, or after."""
+    publish = store.create_if_absent
+
+    def fail(path, finished):
+        if path.startswith(table):
+            if after:
+                publish(path, finished)
+            raise OSError(5, "Input/output error")
+        return publish(path, finished)
+
+    store.create_if_absent = fail
+    return store
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("table", [*DATA_TABLES, "videos"])
+def test_a_store_that_fails_leaves_whole_videos_and_the_next_run_mends_it(
+    tmp_path, undisturbed, table, after
+):
+    """The reply may be lost though the part is there: its data must not be cleaned away then."""
+    store = LocalStore(str(tmp_path))
+    with writing(store) as committer, Assembler() as assembler:
+        for ref in REFS:
+            committer.add(*assembler.push(video_rows(ref)))
+        failing(store, table, after=after)
+        with pytest.raises(OSError, match="error"):
+            committer.commit()
+        with pytest.raises(RuntimeError, match="new session"):
+            committer.commit()  # its number may be a hole, which a successor would not seal
+    assert_whole(tmp_path)
+    committed = table == "videos" and after
+    assert len(current(tmp_path)["videos"]) == (3 if committed else 0)
+    index(LocalStore(str(tmp_path)))
+    assert_whole(tmp_path)
+    assert current(tmp_path) == undisturbed
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path):
+    store = LocalStore(str(tmp_path))
     with writing(store) as committer, Assembler() as assembler:
         committer.add(*assembler.push(video_rows(REFS[0])))
-        store.create_if_absent = full
-        with pytest.raises(OSError, match="space"):
+        failing(store, "thumbnails", after=False)
+        with pytest.raises(OSError, match="error"):
             committer.commit()
-        assert current(tmp_path)["videos"] == []
-        assert all(parts(tmp_path, table) == [] for table in DATA_TABLES)
-        store.create_if_absent = publish
-        committer.commit()
+    assert all(parts(tmp_path, table) == [] for table in DATA_TABLES)
+    assert list(store.list(".staging")) == [".staging/lock"]
+
+
+def test_a_committer_that_is_left_commits_what_is_whole(tmp_path):
+    """However the run ended: what was paid for is kept."""
+
+    def run_into_an_error():
+        with (
+            writing(LocalStore(str(tmp_path))) as committer,
+            committer,
+            Assembler() as assembler,
+        ):
+            committer.add(*assembler.push(video_rows(REFS[0])))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        run_into_an_error()
     assert_whole(tmp_path)
     assert len(current(tmp_path)["videos"]) == 1
-    assert list(store.list(".staging")) == [".staging/lock"]
 
 
 def test_several_videos_share_a_commit_and_rows_are_sorted(tmp_path):
@@ -235,21 +313,6 @@ def test_a_commit_is_due_by_rows_or_by_time(tmp_path):
             committer.add(*assembler.push(video_rows(REFS[1])))
             assert committer.due()
             committer.commit()
-
-
-def test_a_predecessor_that_was_killed_is_known(tmp_path):
-    store, clock = CrashingStore(str(tmp_path), 4, after=False), ManualClock()
-    with pytest.raises(Crash):
-        commit_videos(store, REFS, run_id="killed", clock=clock)
-    clock.forward(7200)
-    with open_for_index(
-        LocalStore(str(tmp_path)), run_id="next", lease_s=60, clock=clock
-    ) as session:
-        assert session.killed.run_id == "killed"
-    with open_for_index(
-        LocalStore(str(tmp_path)), run_id="third", lease_s=60, clock=clock
-    ) as session:
-        assert session.killed is None
 
 
 def test_float16_vectors_are_stored_as_such(tmp_path):

@@ -1,12 +1,13 @@
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 from dataset_helpers import ManualClock
 
-from flexivideo.errors import LeaseHeld, LeaseLost
+from flexivideo.errors import DatasetError, LeaseHeld, LeaseLost
 from pipeline.run_lease import LeaseRecord, acquire
 from pipeline.store import LocalStore
 
@@ -22,7 +23,7 @@ def clock():
 
 
 def take(store, clock, run_id="run"):
-    return acquire(store, "index", run_id=run_id, lease_s=60, clock=clock)[0]
+    return acquire(store, "index", run_id=run_id, lease_s=60, clock=clock)
 
 
 def test_a_held_lease_is_refused_with_its_holder_and_until_when(store, clock):
@@ -61,25 +62,90 @@ def test_renewing_keeps_it(store, clock):
         take(store, clock)
 
 
-def test_a_lease_of_a_process_that_is_gone_is_free_at_once(store, clock):
+HOLDER = """
+import datetime, sys
+from pipeline.run_lease import acquire
+from pipeline.store import LocalStore
+clock = lambda: datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+acquire(LocalStore(sys.argv[1]), "index", run_id="dead", lease_s=9e6, clock=clock)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(store):
+    """Another process that holds the lease until its input ends."""
+    command = [sys.executable, "-c", HOLDER, store.root]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+
+
+def test_a_lease_of_a_process_that_is_gone_is_free_at_once(store, clock, holder):
     """After kill -9 nobody should have to wait for the lease to run out."""
-    code = (
-        "import sys, datetime\n"
-        "from pipeline.run_lease import acquire\n"
-        "from pipeline.store import LocalStore\n"
-        "clock = lambda: datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)\n"
-        "acquire(LocalStore(sys.argv[1]), 'index', run_id='dead', lease_s=9e6, clock=clock)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, store.root], check=True)
-    lease, before = acquire(store, "index", run_id="heir", lease_s=60, clock=clock)
-    assert (before.run_id, lease.record.token) == ("dead", 2)
+    with pytest.raises(LeaseHeld, match="dead"):
+        take(store, clock, "heir")
+    holder.kill()
+    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, but still in the table
+    heir = take(store, clock, "heir")
+    assert heir.record.token == 2
+    assert [run.run_id for run in heir.record.killed] == ["dead"]
 
 
-def test_nothing_is_said_of_another_machines_processes(store, clock):
+def test_a_number_that_another_process_has_now_says_nothing_of_the_holder(store, clock, holder):
+    """Process numbers come round; the start in ticks since boot tells the two apart."""
+    record = LeaseRecord.parse("", store.read("leases/index.json"))
+    before = dataclasses.replace(record.process, start_ticks=record.process.start_ticks - 1)
+    gone = dataclasses.replace(record, process=before)
+    store.compare_and_swap("leases/index.json", record.content(), gone.content())
+    take(store, clock, "heir")
+
+
+@pytest.mark.parametrize("what", ["host", "boot_id", "pid_namespace"])
+def test_nothing_is_said_of_processes_elsewhere(store, clock, what):
     lease = take(store, clock)
-    stranger = dataclasses.replace(lease.record, host="elsewhere", pid=2**22 + 1)
+    process = dataclasses.replace(lease.record.process, pid=2**22 + 1, **{what: "elsewhere"})
+    stranger = dataclasses.replace(lease.record, process=process)
     store.compare_and_swap("leases/index.json", lease.record.content(), stranger.content())
-    with pytest.raises(LeaseHeld, match="elsewhere"):
+    with pytest.raises(LeaseHeld, match=stranger.process.host):
+        take(store, clock)
+
+
+def test_killed_runs_are_handed_on_until_they_are_noted(store, clock):
+    """A run that is killed before it could note the one before must not make that one vanish."""
+    for name in ("first", "second"):
+        take(store, clock, name)
+        clock.forward(61)
+    third = take(store, clock, "third")
+    assert [run.run_id for run in third.record.killed] == ["first", "second"]
+    third.killed_are_noted()
+    third.release()
+    assert take(store, clock, "fourth").record.killed == ()
+
+
+def test_a_swap_whose_reply_was_lost_is_no_lost_lease(store, clock):
+    lease, swap = take(store, clock), store.compare_and_swap
+
+    def swap_and_fail(*arguments):
+        swap(*arguments)
+        raise OSError(5, "Input/output error")
+
+    store.compare_and_swap = swap_and_fail
+    with pytest.raises(OSError, match="error"):
+        lease.renew()
+    store.compare_and_swap = swap
+    clock.forward(30)
+    lease.renew()
+    clock.forward(50)
+    with pytest.raises(LeaseHeld):
+        take(store, clock, "other")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"token": 1}', b"\xff"])
+def test_what_is_no_lease_is_named(store, clock, content):
+    store.compare_and_swap("leases/index.json", None, content)
+    with pytest.raises(DatasetError, match=r"leases/index\.json is no lease"):
         take(store, clock)
 
 
@@ -104,4 +170,5 @@ def test_roles_do_not_meet(store, clock):
 
 def test_the_record_is_plain_json(store, clock):
     content = take(store, clock).record.content()
-    assert LeaseRecord.parse(content) == LeaseRecord(**json.loads(content))
+    assert LeaseRecord.parse("", content).content() == content
+    assert json.loads(content)["run_id"] == "run"
