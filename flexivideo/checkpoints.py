@@ -4,9 +4,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoTokenizer
 
+from flexivideo.checkpoint_tensors import check_tensors, list_tensors
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
@@ -14,7 +16,7 @@ from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.temporal_kernel import expand_kernel
 from flexivideo.visual_spec import OURS, VisualSpec, checkpoint_folder, read_json
 
-__all__ = ["expand_patch_embedding", "load_model", "load_processor"]
+__all__ = ["config_as_saved", "expand_patch_embedding", "load_model", "load_processor"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -42,10 +44,12 @@ def load_model(
     folder = checkpoint_folder(model)
     spec = VisualSpec.from_pretrained(model, temporal_resample=temporal_resample)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    config = config_as_saved(folder)
+    check_tensors(list_tensors(folder), config)
     try:
         loaded, report = FlexiVideoForConditionalGeneration.from_pretrained(
             folder,
-            config=_config_as_saved(folder),
+            config=config,
             dtype=DTYPES[dtype],
             attn_implementation=attention or _attention(device, dtype),
             output_loading_info=True,
@@ -109,21 +113,33 @@ def expand_patch_embedding(
         stride=kernel_size,
         bias=False,
     )
-    embed.proj.weight = torch.nn.Parameter(expanded.to(old.dtype).to(old.device))
+    embed.proj.weight = torch.nn.Parameter(expanded.to(old).contiguous())
     embed.temporal_patch_size = t_init
     model.config.vision_config.temporal_patch_size = t_init
     model.config.t_init, model.config.temporal_resample = t_init, mode
 
 
-def _config_as_saved(folder: Path) -> FlexiVideoConfig:
-    """Our configuration of a checkpoint; a stock one becomes training-free "tei"."""
+def config_as_saved(folder: Path) -> FlexiVideoConfig:
+    """Our configuration of a checkpoint; a stock one becomes training-free "tei".
+
+    Raises:
+        ModelError: if it is of another architecture, lacks a part, or cannot work.
+    """
     document = read_json(folder / "config.json")
+    if not isinstance(document.get("vision_config"), dict):
+        raise ModelError(
+            f"{folder / 'config.json'} has no vision_config; expected Qwen2.5-VL's vision part "
+            f"beside its language model"
+        )
     if document.pop("model_type") != OURS:
         for part in ("vision_config", "text_config"):
             if isinstance(document.get(part), dict):
                 document[part].pop("model_type", None)
         document.pop("architectures", None)
-    return FlexiVideoConfig(**document)
+    try:
+        return FlexiVideoConfig(**document)
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be used: {error}") from error
 
 
 def _attention(device: str, dtype: str) -> str:

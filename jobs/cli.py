@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from flexivideo.errors import FlexiVideoError, SettingsError
+from jobs.convert import convert
 from jobs.toml_options import toml_options
 from pipeline.settings import (
     CaptionSettings,
@@ -203,6 +204,9 @@ def demo(folder: str = "flexivideo-demo") -> int:
     from jobs.demo import run_demo
 
     return run_demo(Path(folder), console=Console())
+
+
+app.command(convert)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,291 @@
+"""A converted checkpoint is the source, and says what it is; a broken one is named."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_checkpoints import TEXT, VISION, save_stock, tiny_flexivideo, tiny_tokenizer
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
+
+from flexivideo.checkpoint_tensors import list_tensors
+from flexivideo.checkpoints import load_model, load_processor
+from flexivideo.conversion import PATCH_EMBEDDING, convert_checkpoint
+from flexivideo.errors import ModelError
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.temporal_kernel import expand_kernel
+
+DEFAULT_3B = Path(__file__).parents[2] / "shared" / "models" / "qwen2.5-vl-3b-config"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A stock checkpoint in several shards."""
+    folder = save_stock(tmp_path_factory.mktemp("stock"))
+    reshard(folder, 5)
+    return folder
+
+
+def reshard(folder, n_shards):
+    """Spread a checkpoint's tensors over several files with an index, as published ones are."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    placed = {}
+    for number in range(n_shards):
+        shard = f"model-{number + 1:05d}-of-{n_shards:05d}.safetensors"
+        names = sorted(tensors)[number::n_shards]
+        save_file({name: tensors[name] for name in names}, folder / shard, {"format": "pt"})
+        placed |= dict.fromkeys(names, shard)
+    index = {"metadata": {"total_size": 0}, "weight_map": placed}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def two_frame_logits(model, processor, *, n_scenes):
+    """Logits for one clip of two-frame scenes at two frames a second."""
+    rng = np.random.default_rng(0)
+    stills = rng.integers(0, 256, (n_scenes, 56, 56, 3)).astype(np.uint8)
+    batch = processor(text=processor.prompt("Tell."), videos=[stills.repeat(2, axis=0)], fps=2.0)
+    assert batch["video_grid_thw"][0, 0] == n_scenes
+    if model.config.model_type != "flexivideo":
+        del batch["scene_start_s"]
+        batch["second_per_grid_ts"] = torch.tensor([1.0])
+    with torch.inference_mode():
+        return model(**batch).logits
+
+
+def assert_same_logits(stock, ours, processor):
+    """For one scene; for several too once the text stands where transformers 5.23 places it."""
+    for n_scenes, position in ((1, "all_axes"), (1, "spatial"), (4, "spatial")):
+        ours.config.text_position = position
+        expected = two_frame_logits(stock, processor, n_scenes=n_scenes)
+        found = two_frame_logits(ours, processor, n_scenes=n_scenes)
+        assert (found - expected).abs().max() < 1e-5
+
+
+def test_tei_gives_the_source_bit_for_bit_in_the_same_shards(source, tmp_path):
+    convert_checkpoint(str(source), tmp_path / "ours")
+    shards = sorted(path.name for path in source.glob("*.safetensors"))
+    assert len(shards) == 5
+    assert shards == sorted(path.name for path in (tmp_path / "ours").glob("*.safetensors"))
+    for shard in shards:
+        old, new = load_file(source / shard), load_file(tmp_path / "ours" / shard)
+        assert list(old) == list(new)
+        assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_tei_reproduces_the_sources_logits_on_two_frame_scenes(source, tmp_path):
+    """Section "Temporal Expansion Initialization": at T_old frames nothing has changed."""
+    convert_checkpoint(str(source), tmp_path / "ours")
+    stock = Qwen2_5_VLForConditionalGeneration.from_pretrained(source).eval()
+    ours, report = AutoModelForImageTextToText.from_pretrained(
+        tmp_path / "ours", output_loading_info=True
+    )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        assert not report[kind]
+    processor = FlexiVideoProcessor.from_pretrained(tmp_path / "ours")
+    assert_same_logits(stock, ours.eval(), processor)
+
+
+@pytest.mark.parametrize(("mode", "t_init"), [("tei", 6), ("pi", 6), ("pi_const", 4)])
+def test_converting_and_loading_directly_give_the_same_model(source, tmp_path, mode, t_init):
+    convert_checkpoint(str(source), tmp_path / "ours", temporal_resample=mode, t_init=t_init)
+    converted = load_model(str(tmp_path / "ours"))
+    assert (converted.config.temporal_resample, converted.config.t_init) == (mode, t_init)
+    assert load_processor(str(tmp_path / "ours")).spec.temporal_resample == mode
+    if t_init == 6:
+        direct = load_model(str(source), temporal_resample=mode).state_dict()
+        for name, tensor in converted.state_dict().items():
+            assert torch.equal(tensor, direct[name]), name
+
+
+@pytest.mark.parametrize("t_init", [2, 4, 6, 8])
+def test_the_expanded_kernel_is_the_papers(source, tmp_path, t_init):
+    """W_init[t] = W_old[t mod T_old] / r, and nothing else changes."""
+    written = convert_checkpoint(
+        str(source), tmp_path / "ours", temporal_resample="pi", t_init=t_init
+    )
+    assert written.shapes[PATCH_EMBEDDING][2] == t_init
+    old, new = load_model(str(source)).state_dict(), load_model(str(tmp_path / "ours")).state_dict()
+    expected = expand_kernel(old.pop(PATCH_EMBEDDING).double().numpy(), t_init)
+    assert torch.equal(new.pop(PATCH_EMBEDDING), torch.from_numpy(expected).float())
+    assert all(torch.equal(new[name], old[name]) for name in old)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_checkpoint_keeps_its_dtype(tmp_path, dtype):
+    folder = save_stock(tmp_path / "stock")
+    half = {k: v.to(dtype) for k, v in load_file(folder / "model.safetensors").items()}
+    save_file(half, folder / "model.safetensors", {"format": "pt"})
+    convert_checkpoint(str(folder), tmp_path / "ours", temporal_resample="pi")
+    written = load_file(tmp_path / "ours" / "model.safetensors")
+    assert {tensor.dtype for tensor in written.values()} == {dtype}
+
+
+def test_the_3b_at_reduced_width_with_its_own_names_and_tokenizer(tmp_path):
+    """The published configuration, tokenizer, template and names; only the widths are smaller."""
+    published = Path(os.environ.get("FLEXIVIDEO_TEST_3B", DEFAULT_3B))
+    if not published.is_dir():
+        pytest.skip(f"no configuration of Qwen2.5-VL-3B in {published}; set FLEXIVIDEO_TEST_3B")
+    folder = tmp_path / "stock"
+    shutil.copytree(published, folder)
+    folder.chmod(0o755)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {name: TEXT[name] for name in TEXT if name in config}
+    config["num_hidden_layers"] = config["max_window_layers"] = 2
+    config["rope_scaling"]["mrope_section"] = TEXT["rope_parameters"]["mrope_section"]
+    config["vision_config"] |= {
+        name: VISION[name] for name in VISION if name != "tokens_per_second"
+    }
+    (folder / "config.json").chmod(0o644)
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    random = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**config))
+    random.save_pretrained(tmp_path / "weights")
+    shutil.copyfile(tmp_path / "weights" / "model.safetensors", folder / "model.safetensors")
+    names = set(load_file(folder / "model.safetensors"))
+    assert {
+        "visual.patch_embed.proj.weight",
+        "visual.blocks.0.attn.qkv.weight",
+        "visual.merger.ln_q.weight",
+        "model.embed_tokens.weight",
+        "model.layers.1.self_attn.q_proj.bias",
+        "model.norm.weight",
+    } <= names
+    reshard(folder, 3)
+
+    written = convert_checkpoint(str(folder), tmp_path / "ours")
+    assert len(written.shards) == 3
+    before, after = (AutoTokenizer.from_pretrained(where) for where in (folder, tmp_path / "ours"))
+    text = "A bright, detailed view.\n<|vision_start|><|video_pad|><|vision_end|> ünïcode 漢字"
+    assert before(text)["input_ids"] == after(text)["input_ids"]
+    stock, ours = (
+        AutoModelForImageTextToText.from_pretrained(where, dtype=torch.float32).eval()
+        for where in (folder, tmp_path / "ours")
+    )
+    processor = FlexiVideoProcessor.from_pretrained(tmp_path / "ours")
+    assert processor.chat_template == before.chat_template
+    assert_same_logits(stock, ours, processor)
+
+
+def lose(folder, name):
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    shard = folder / index["weight_map"].pop(name)
+    tensors = load_file(shard)
+    del tensors[name]
+    save_file(tensors, shard, {"format": "pt"})
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def change(folder, name, tensor):
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    shard = folder / index["weight_map"][name]
+    save_file(load_file(shard) | {name: tensor}, shard, {"format": "pt"})
+
+
+def truncate(folder):
+    shard = folder / "model-00003-of-00005.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-100])
+
+
+def without_vision(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["vision_config"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def add_adapter(folder):
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    save_file({"base.lora_A": torch.zeros(2)}, folder / "adapter.safetensors", {"format": "pt"})
+    index["weight_map"]["base.lora_A"] = "adapter.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+QKV = "visual.blocks.1.attn.qkv.weight"
+BREAKAGES = {
+    "missing": (lambda f: lose(f, QKV), r"lacks tensor model\.visual\.blocks\.1\.attn\.qkv"),
+    "misplaced": (
+        lambda f: (f / "model-00002-of-00005.safetensors").write_bytes(
+            (f / "model-00001-of-00005.safetensors").read_bytes()
+        ),
+        r"twice|lacks tensor",
+    ),
+    "misshapen": (
+        lambda f: change(f, QKV, torch.zeros(3, 4)),
+        r"attn\.qkv\.weight has the shape \(3, 4\); expected \(96, 32\)",
+    ),
+    "quantised": (lambda f: change(f, QKV, torch.zeros(96, 32, dtype=torch.int8)), "dtype I8"),
+    "truncated": (truncate, r"model-00003-of-00005\.safetensors cannot be read"),
+    "shard gone": (
+        lambda f: (f / "model-00004-of-00005.safetensors").unlink(),
+        "lacks model-00004",
+    ),
+    "adapter": (add_adapter, r"base\.lora_A"),
+    "no vision": (without_vision, "no vision_config"),
+    "pickle": (
+        lambda f: [path.unlink() for path in f.glob("*.safetensors*")],
+        "safetensors",
+    ),
+    "escaping": (
+        lambda f: (f / "model.safetensors.index.json").write_text(
+            json.dumps({"weight_map": {"a": "../a.safetensors"}})
+        ),
+        "beside it",
+    ),
+}
+
+
+@pytest.mark.parametrize("use", ["convert", "load"])
+@pytest.mark.parametrize("broken", list(BREAKAGES))
+def test_a_broken_checkpoint_is_named_and_leaves_nothing_behind(source, tmp_path, broken, use):
+    folder = tmp_path / "stock"
+    shutil.copytree(source, folder)
+    breaks, named = BREAKAGES[broken]
+    breaks(folder)
+    use = load_model if use == "load" else lambda f: convert_checkpoint(f, tmp_path / "ours")
+    with pytest.raises(ModelError, match=named):
+        use(str(folder))
+    assert [path.name for path in tmp_path.iterdir()] == ["stock"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"t_init": 5}, "t_init is 5"),
+        ({"t_init": 0}, "t_init is 0"),
+        ({"temporal_resample": "nearest"}, "nearest"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_written(
+    source, tmp_path, changes, named
+):
+    with pytest.raises(ModelError, match=named):
+        convert_checkpoint(str(source), tmp_path / "ours", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_is_never_overwritten(source, tmp_path):
+    (tmp_path / "ours").mkdir()
+    with pytest.raises(ModelError, match="free"):
+        convert_checkpoint(str(source), tmp_path / "ours")
+
+
+def test_an_expanded_checkpoint_is_not_expanded_again(tmp_path):
+    model = tiny_flexivideo(temporal_resample="pi", vision_config={"temporal_patch_size": 6})
+    model.save_pretrained(tmp_path / "pi")
+    tiny_tokenizer().save_pretrained(tmp_path / "pi")
+    with pytest.raises(ModelError, match="expanded kernel"):
+        convert_checkpoint(str(tmp_path / "pi"), tmp_path / "ours")
+
+
+def test_the_headers_know_every_tensor(source):
+    model = load_model(str(source))
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    shapes = dict(list_tensors(source).shapes)
+    del expected["lm_head.weight"]  # tied to the embedding
+    assert shapes == expected
