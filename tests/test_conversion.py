@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -171,6 +172,25 @@ def test_the_3b_at_reduced_width_with_its_own_names_and_tokenizer(tmp_path):
     processor = FlexiVideoProcessor.from_pretrained(tmp_path / "ours")
     assert processor.chat_template == before.chat_template
     assert_same_logits(stock, ours, processor)
+
+
+def peak_bytes():
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
+def test_memory_is_that_of_one_shard(tmp_path):
+    """A checkpoint of any size converts on a small machine."""
+    folder = save_stock(
+        tmp_path / "stock", text_config={"hidden_size": 32, "intermediate_size": 2**16}
+    )
+    reshard(folder, 6)
+    sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
+    load_processor(str(folder))  # what the tokenizer costs is paid
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = peak_bytes()
+    convert_checkpoint(str(folder), tmp_path / "ours")
+    assert peak_bytes() - before < 1.3 * max(sizes)
+    assert sum(sizes) > 3 * max(sizes)  # else this would show nothing
 
 
 def lose(folder, name):

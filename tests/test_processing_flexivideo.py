@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from tiny_checkpoints import tiny_tokenizer
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from flexivideo.processing_flexivideo import (
     IMAGE_MEAN,
@@ -38,6 +39,21 @@ def test_every_pixel_is_in_its_place(processor, rng):
             column % 14,
         ]
         assert value == pytest.approx(normalised[tap, row, column, channel], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("height_px", "width_px", "grey_levels"), [(56, 84, 0), (60, 90, 1), (333, 200, 1), (30, 40, 1)]
+)
+def test_the_pixels_are_the_stock_processors(processor, rng, height_px, width_px, grey_levels):
+    """Equal where nothing is resized; elsewhere Pillow and torch round bicubic sums differently."""
+    stock = Qwen2VLImageProcessorPil(size={"shortest_edge": 56 * 56, "longest_edge": 84 * 84})
+    image = rng.integers(0, 256, (height_px, width_px, 3)).astype(np.uint8)
+    ours = processor(text=processor.prompt("Describe."), images=[image])
+    theirs = stock(images=[image], return_tensors="pt")
+    assert ours["video_grid_thw"].tolist() == theirs["image_grid_thw"].tolist()
+    apart = (ours["pixel_values_videos"] - theirs["pixel_values"]).abs().numpy()
+    by_channel = apart.reshape(-1, 3, 2 * 14 * 14).max(axis=(0, 2))
+    assert (by_channel * 255 * IMAGE_STD <= grey_levels + 1e-3).all()
 
 
 def test_a_batch_counts_the_tokens_it_places(processor, rng):

@@ -85,9 +85,10 @@ def tiny_config(config_class: type[Qwen2_5_VLConfig], **more: object) -> Qwen2_5
     tokenizer = tiny_tokenizer()
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
     vision = VISION | more.pop("vision_config", {})  # type: ignore[operator]
+    text = TEXT | more.pop("text_config", {})  # type: ignore[operator]
     return config_class(
         vision_config=vision,
-        text_config=TEXT
+        text_config=text
         | {
             "vocab_size": len(tokenizer),
             "bos_token_id": ids["<|endoftext|>"],
@@ -103,10 +104,10 @@ def tiny_config(config_class: type[Qwen2_5_VLConfig], **more: object) -> Qwen2_5
     )
 
 
-def save_stock(folder: Path, seed: int = 0) -> Path:
+def save_stock(folder: Path, seed: int = 0, **more: object) -> Path:
     """A stock Qwen2.5-VL checkpoint."""
     torch.manual_seed(seed)
-    model = Qwen2_5_VLForConditionalGeneration(tiny_config(Qwen2_5_VLConfig)).eval()
+    model = Qwen2_5_VLForConditionalGeneration(tiny_config(Qwen2_5_VLConfig, **more)).eval()
     _lively(model)
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
