@@ -13,13 +13,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from flexivideo.captioning import CaptionEngine, CaptionResult, ClipInput, SceneInput
+from flexivideo.captioning import CaptionEngine, CaptionResult
+from pipeline.clip_inputs import clip_inputs
 from pipeline.records import CAPTION_FIELDS, CAPTIONED_SCHEMA, PIXEL_FIELDS
 from pipeline.settings import CaptionSettings
 
 __all__ = ["CaptionPlan", "CaptionStage"]
-
-CHANNELS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class CaptionStage:
         """Caption rows of ``DECODED_SCHEMA``; the answer has ``CAPTIONED_SCHEMA``, same order."""
         started = time.perf_counter()
         is_clip = np.asarray(rows["kind"]) == "clip"
-        clips = _clips(rows.filter(pa.array(is_clip)))
+        clips = clip_inputs(rows.filter(pa.array(is_clip)))
         results = self._engine.caption(
             clips,
             prompt=self._plan.prompt,
@@ -98,30 +97,3 @@ def _replace_pixels(rows: pa.Table, captions: list[dict[str, object]]) -> pa.Tab
     for field in CAPTION_FIELDS:
         columns[field.name] = pa.array([row[field.name] for row in captions], type=field.type)
     return pa.table(columns).select(CAPTIONED_SCHEMA.names).cast(CAPTIONED_SCHEMA)
-
-
-def _clips(rows: pa.Table) -> list[ClipInput]:
-    """The clips of the rows; their frames are views into the table's buffers, not copies."""
-    return [ClipInput(scenes=tuple(_scenes(rows, row))) for row in range(rows.num_rows)]
-
-
-def _scenes(rows: pa.Table, row: int) -> list[SceneInput]:
-    height, width = rows["frame_height"][row].as_py(), rows["frame_width"][row].as_py()
-    pixels = memoryview(rows["pixels"][row].as_buffer())
-    scenes, offset = [], 0
-    pairs = zip(rows["scenes"][row].as_py(), rows["runs"][row].as_py(), strict=True)
-    for scene, run in pairs:
-        dtype = np.dtype(run["dtype"])
-        shape = (run["n_stored"], height, width, CHANNELS)
-        n_values = int(np.prod(shape))
-        frames = np.frombuffer(pixels, dtype=dtype, count=n_values, offset=offset).reshape(shape)
-        offset += n_values * dtype.itemsize
-        scenes.append(
-            SceneInput(
-                frames=frames,
-                n_frames=scene["n_frames"],
-                start_s=scene["start_s"],
-                end_s=scene["end_s"],
-            )
-        )
-    return scenes
