@@ -16,7 +16,13 @@ from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.temporal_kernel import expand_kernel
 from flexivideo.visual_spec import OURS, VisualSpec, checkpoint_folder, read_json
 
-__all__ = ["config_as_saved", "expand_patch_embedding", "load_model", "load_processor"]
+__all__ = [
+    "check_checkpoint",
+    "config_as_saved",
+    "expand_patch_embedding",
+    "load_model",
+    "load_processor",
+]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -69,6 +75,17 @@ def load_model(
             )
         loaded.config.temporal_resample = spec.temporal_resample
     return loaded.to(device).eval()
+
+
+def check_checkpoint(model: str | None) -> None:
+    """See by its files' headers that a checkpoint can be loaded, without loading it.
+
+    Raises:
+        ModelError: if it cannot.
+    """
+    folder = checkpoint_folder(model)
+    VisualSpec.from_pretrained(model)
+    check_tensors(list_tensors(folder), config_as_saved(folder))
 
 
 def load_processor(

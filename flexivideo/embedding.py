@@ -16,7 +16,7 @@ from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import TEXT_EMBEDDING_PROMPT
 
-__all__ = ["embed_inputs", "embed_texts"]
+__all__ = ["embed_inputs", "embed_texts", "text_vector_inputs"]
 
 
 def embed_inputs(model: FlexiVideoForConditionalGeneration, **inputs: Any) -> Tensor:
@@ -37,6 +37,12 @@ def embed_texts(
     texts: Sequence[str],
 ) -> Tensor:
     """Unit vectors float32 [N, D] of texts, in the space of the clips' vectors."""
+    inputs = text_vector_inputs(processor, texts)
+    return embed_inputs(model, **{name: value.to(model.device) for name, value in inputs.items()})
+
+
+def text_vector_inputs(processor: FlexiVideoProcessor, texts: Sequence[str]) -> dict[str, Tensor]:
+    """Inputs of the prompt whose last position is a text's vector, padded on the left."""
     prompts = [
         processor.apply_chat_template(
             [{"role": "user", "content": TEXT_EMBEDDING_PROMPT.format(text=text)}],
@@ -45,14 +51,11 @@ def embed_texts(
         )
         for text in texts
     ]
-    encoded = processor.tokenizer(
-        prompts, padding=True, padding_side="left", return_tensors="pt"
-    ).to(model.device)
+    encoded = processor.tokenizer(prompts, padding=True, padding_side="left", return_tensors="pt")
     # Plain text counts its own positions, whatever the padding.
     positions = (encoded["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-    return embed_inputs(
-        model,
-        input_ids=encoded["input_ids"],
-        attention_mask=encoded["attention_mask"],
-        position_ids=positions.expand(3, -1, -1),
-    )
+    return {
+        "input_ids": encoded["input_ids"],
+        "attention_mask": encoded["attention_mask"],
+        "position_ids": positions.expand(3, -1, -1),
+    }

@@ -7,6 +7,7 @@
     ├── SourceUnavailable    the store is at fault; a later run tries again
     ├── LeaseHeld            another run is writing this root; wait, or choose another
     ├── LeaseLost            another run took this root; nothing more may be committed
+    ├── TrainingError        workers failed; the run goes on when it is started again
     └── DatasetError         a root does not hold what its contract says
 
 Arguments all go to ``Exception.__init__``, so that each error survives the way between processes.
@@ -20,6 +21,7 @@ __all__ = [
     "ModelError",
     "SettingsError",
     "SourceUnavailable",
+    "TrainingError",
     "VideoRejected",
 ]
 
@@ -77,6 +79,10 @@ class LeaseHeld(FlexiVideoError):
 
 class LeaseLost(FlexiVideoError):
     """Another holder took this root's lease: nothing of this run may be committed any more."""
+
+
+class TrainingError(FlexiVideoError):
+    """Training workers failed; the message says how, and the run can be started again."""
 
 
 class DatasetError(FlexiVideoError):

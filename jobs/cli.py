@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from flexivideo.errors import FlexiVideoError, SettingsError
 from jobs.convert import convert
+from jobs.finetune import finetune
 from jobs.toml_options import toml_options
 from pipeline.settings import (
     CaptionSettings,
@@ -207,6 +208,7 @@ def demo(folder: str = "flexivideo-demo") -> int:
 
 
 app.command(convert)
+app.command(finetune)
 
 
 def main(arguments: list[str] | None = None) -> None:

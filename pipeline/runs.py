@@ -24,6 +24,7 @@ __all__ = [
     "RunRecord",
     "note_settings",
     "noting_run",
+    "package_versions",
 ]
 
 COMPLETED, INTERRUPTED, FAILED, KILLED = "completed", "interrupted", "failed", "killed"
@@ -70,7 +71,7 @@ def _note(session: IndexSession, ended: str, settings: IndexSettings, snapshot: 
             "ended": ended,
             "host": socket.gethostname(),
             "settings": json.dumps(asdict(settings)),
-            "versions": json.dumps(_versions()),
+            "versions": json.dumps(package_versions()),
             "counts": json.dumps(snapshot.to_json()),
         },
     )
@@ -106,7 +107,8 @@ def _write(session: IndexSession, row: Mapping[str, object]) -> None:
     write_part(session.store, f"runs/part-{row['run_id']}.parquet", RUNS, [dict(row)])
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result can depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,0 +1,1 @@
+"""Fine-tuning, a concept a file; ``jobs.finetune`` starts it."""

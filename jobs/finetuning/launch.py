@@ -1,0 +1,148 @@
+"""A run from its settings to its record: data read, workers started, watched and waited for.
+
+Ray Train starts the workers, joins them into one process group, and starts them again when one is
+lost; what they do is in ``jobs.finetuning.worker``.
+"""
+
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchTrainer
+
+from flexivideo.checkpoints import check_checkpoint
+from flexivideo.errors import SettingsError, TrainingError
+from flexivideo.prompts import caption_prompt
+from jobs.cluster import cluster
+from jobs.finetuning.data import RecordExamples, TrainingExamples, read_all
+from jobs.finetuning.run_log import begin_record, end_record, note_left_out
+from jobs.finetuning.settings import FinetuneSettings
+from jobs.finetuning.watch import watched
+from jobs.finetuning.worker import TrainingTask, train
+
+__all__ = ["run_finetune", "run_on_examples"]
+
+COMPLETED, FAILED = "completed", "failed"
+
+RAY = "ray"
+
+
+def run_finetune(
+    settings: FinetuneSettings, *, out: Path, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Fine-tune on files of records; going on where a run in ``out`` was stopped.
+
+    Returns:
+        The run's record, as it stands in ``run.json``.
+
+    Raises:
+        SettingsError: if a file or setting cannot be used, or ``out`` holds another run.
+        ModelError: if the checkpoint cannot be used.
+    """
+    settings = _resolved(settings)
+    data = settings.data
+    if not data.data:
+        raise SettingsError("no data was named; expected at least one file of records (--data)")
+    prompt = data.prompt or caption_prompt(settings.model)
+    records, left_out = read_all(data.data, data.media_root)
+    eval_records, eval_left_out = read_all(data.eval_data, data.media_root)
+    say(
+        f"{len(records)} records, {len(eval_records)} to evaluate on; "
+        f"{len(left_out) + len(eval_left_out)} lines left out"
+    )
+    examples = RecordExamples(records, settings, prompt=prompt)
+    eval_examples = RecordExamples(eval_records, settings, prompt=prompt) if eval_records else None
+    return run_on_examples(
+        examples,
+        eval_examples,
+        settings,
+        out=out,
+        say=say,
+        left_out=[*left_out, *eval_left_out],
+    )
+
+
+def run_on_examples(
+    examples: TrainingExamples,
+    eval_examples: TrainingExamples | None,
+    settings: FinetuneSettings,
+    *,
+    out: Path,
+    say: Callable[[str], None] = print,
+    left_out: list[Any] | None = None,
+) -> dict[str, Any]:
+    """Fine-tune on any source of examples; see :func:`run_finetune`."""
+    out, settings = out.absolute(), _resolved(settings)
+    optimization = settings.optimization
+    check_checkpoint(settings.model)
+    n_steps = optimization.steps or math.ceil(
+        optimization.epochs * len(examples) / optimization.global_batch
+    )
+    begin_record(out, settings, n_records=len(examples), n_steps=n_steps)
+    note_left_out(out, left_out or [])
+    task = TrainingTask(
+        settings=settings,
+        out=out,
+        examples=examples,
+        eval_examples=eval_examples,
+        n_steps=n_steps,
+    )
+    with cluster() as resources, watched(out, n_steps=n_steps, say=say):
+        use_gpu = resources.gpus >= 1
+        n_workers = settings.run.workers or (int(resources.gpus) if use_gpu else 1)
+        trainer = TorchTrainer(
+            _train,
+            train_loop_config={"task": task},
+            scaling_config=ScalingConfig(num_workers=n_workers, use_gpu=use_gpu),
+            run_config=RunConfig(
+                # Checkpoints are ours; Ray's folder of a start is never gone back to.
+                name=f"start-{secrets.token_hex(4)}",
+                storage_path=str(out / RAY),
+                failure_config=FailureConfig(max_failures=settings.run.max_failures),
+            ),
+        )
+        try:
+            trainer.fit()
+        except BaseException as error:
+            end_record(out, FAILED)
+            if isinstance(error, TrainingFailedError):
+                raise TrainingError(
+                    f"{_cause(error)}; started again, the run in {out} goes on from its newest "
+                    f"checkpoint"
+                ) from error
+            raise
+    shutil.rmtree(out / RAY, ignore_errors=True)
+    return end_record(out, COMPLETED)
+
+
+def _resolved(settings: FinetuneSettings) -> FinetuneSettings:
+    """The settings with paths that mean the same in every worker."""
+    data, model = settings.data, settings.model
+    return replace(
+        settings,
+        model=os.path.abspath(model) if model and os.path.exists(model) else model,
+        data=replace(
+            data,
+            data=tuple(path.absolute() for path in data.data),
+            eval_data=tuple(path.absolute() for path in data.eval_data),
+            media_root=data.media_root and data.media_root.absolute(),
+        ),
+    )
+
+
+def _cause(error: TrainingFailedError) -> str:
+    """What the first worker that failed says, without its traceback."""
+    failures = getattr(error, "worker_failures", {})
+    for rank, failure in sorted(failures.items()):
+        return f"worker {rank} failed: {type(failure).__name__}: {failure}"
+    return f"training failed: {error}"
+
+
+def _train(config: dict[str, Any]) -> None:
+    train(config["task"])

@@ -1,0 +1,58 @@
+"""What the person at the terminal sees of a run: a line now and then, from the run's own log."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jobs.finetuning.run_log import read_metrics
+
+__all__ = ["describe_step", "watched"]
+
+EVERY_S = 10.0
+
+
+@contextmanager
+def watched(out: Path, *, n_steps: int, say: Callable[[str], None]) -> Iterator[None]:
+    """Say the newest step of a run while it goes on, and once more at its end."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        seen = -1
+        ended = False
+        while not ended:
+            ended = stop.wait(EVERY_S)
+            metrics = read_metrics(out)
+            if metrics and metrics[-1]["step"] != seen:
+                seen = metrics[-1]["step"]
+                say(describe_step(metrics, n_steps=n_steps))
+
+    thread = threading.Thread(target=watch, name="finetune-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def describe_step(metrics: list[dict[str, Any]], *, n_steps: int) -> str:
+    """One line about the newest step: losses, rates, time left."""
+    last, recent = metrics[-1], metrics[-20:]
+    step_s = sum(line["step_s"] for line in recent) / len(recent)
+    n_clips = sum(line["n_clips"] for line in recent) / len(recent)
+    evaluated = next((line for line in reversed(metrics) if "eval_loss" in line), None)
+    parts = [
+        f"step {last['step'] + 1}/{n_steps}",
+        f"loss {sum(line['loss'] for line in recent) / len(recent):.4f}",
+        f"lr {last['lr']:.2e}",
+        f"{n_clips / max(step_s, 1e-9):.1f} clips/s",
+        f"{(n_steps - last['step'] - 1) * step_s / 60:.0f} min left",
+    ]
+    if evaluated:
+        parts.append(f"eval_loss {evaluated['eval_loss']:.4f}")
+    n_left_out = sum(line["n_left_out"] for line in metrics)
+    if n_left_out:
+        parts.append(f"{n_left_out:.0f} left out")
+    return "  ".join(parts)

@@ -1,0 +1,121 @@
+"""Files of training records as clips: the same decoding, sampling and ATS that indexing does.
+
+A whole video is one clip, and a picture is a scene of one frame, which repeats itself. Videos are
+decoded in a supervised child, so a file that takes its decoder down costs one record.
+"""
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image, ImageOps
+
+from flexivideo.processing_flexivideo import ClipInput, SceneInput, resize_frames
+from flexivideo.visual_spec import VisualSpec
+from pipeline.clip_inputs import clip_inputs
+from pipeline.decode_plan import DecodePlan
+from pipeline.decode_stage import DecodeStage
+from pipeline.local_uri import to_uri
+from pipeline.outcomes import Status
+from pipeline.records import REF_SCHEMA
+from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.sources import local_ref
+from pipeline.training_records import TrainingRecord
+
+__all__ = ["MediaUnusable", "TrainingMedia"]
+
+# No clip ends before its video does, unless it becomes too large to be used.
+WHOLE_VIDEO = PackingSettings(clip_s=1e9, min_clip_s=1e9, cut_delta=1e9)
+
+# A picture shows for no time; two pictures a second is what a video's frame stands for.
+IMAGE_S = 0.5
+
+
+class MediaUnusable(Exception):
+    """A record's file is missing or broken, or shows too much; the message says which."""
+
+
+class TrainingMedia:
+    """Loads the files of records, one after another."""
+
+    def __init__(
+        self,
+        spec: VisualSpec,
+        *,
+        segmentation: SegmentationSettings,
+        decode: DecodeSettings,
+        max_clip_tokens: int,
+    ) -> None:
+        """Nothing is started before the first video.
+
+        Args:
+            spec: how the model wants its frames.
+            segmentation: sampling and ATS; its open values are the spec's.
+            decode: limits of the decode child.
+            max_clip_tokens: a clip of more visual tokens is unusable.
+        """
+        self._spec, self._max_clip_tokens = spec, max_clip_tokens
+        plan = DecodePlan(
+            segmentation=replace(
+                segmentation,
+                sample_fps=segmentation.sample_fps or spec.sample_fps,
+                tau=segmentation.tau or spec.tau,
+            ),
+            packing=replace(WHOLE_VIDEO, max_clip_tokens=max_clip_tokens),
+            decode=replace(decode, thumbnails=False),
+            spec=spec,
+        )
+        self._decode = DecodeStage(plan)
+
+    def clip(self, record: TrainingRecord) -> ClipInput:
+        """The clip of a record.
+
+        Raises:
+            MediaUnusable: if there is none.
+        """
+        path = Path(record.media)
+        if not path.is_file():
+            raise MediaUnusable(f"{path} is not there")
+        return self._image(path) if record.is_image else self._video(path)
+
+    def close(self) -> None:
+        """End the decode child."""
+        self._decode.close()
+
+    def _video(self, path: Path) -> ClipInput:
+        ref = local_ref(to_uri(os.path.abspath(path)))
+        kept: list[pa.Table] = []
+        for rows in self._decode(pa.Table.from_pylist([asdict(ref)], schema=REF_SCHEMA)):
+            kept.append(rows)
+            if sum(table.num_rows for table in kept) > 2:  # a second clip, and no outcome yet
+                raise self._too_large(path)
+        rows = pa.concat_tables(kept)
+        outcome = rows["outcome"][-1].as_py()
+        if outcome["status"] != Status.SUCCESS or not outcome["n_clips"]:
+            raise MediaUnusable(
+                f"{path} is {outcome['status']}: {outcome['error_message'] or 'no frame'}"
+            )
+        if outcome["n_clips"] > 1 or outcome["n_visual_tokens"] > self._max_clip_tokens:
+            raise self._too_large(path)
+        return clip_inputs(rows.slice(0, 1))[0]
+
+    def _image(self, path: Path) -> ClipInput:
+        try:
+            with Image.open(path) as image:
+                frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise MediaUnusable(f"{path} is no picture: {error}") from error
+        if self._spec.tokens_per_scene(*frame.shape[:2]) > self._max_clip_tokens:
+            raise self._too_large(path)
+        size = self._spec.frame_size(*frame.shape[:2])
+        frames = resize_frames(frame[None], size)
+        scene = SceneInput(frames=frames, n_frames=1, start_s=0.0, end_s=IMAGE_S)
+        return ClipInput(scenes=(scene,))
+
+    def _too_large(self, path: Path) -> MediaUnusable:
+        return MediaUnusable(
+            f"{path} takes more than {self._max_clip_tokens} visual tokens; lower sample_fps or "
+            f"max_pixels, or raise tau or max_clip_tokens"
+        )
