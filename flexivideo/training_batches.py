@@ -85,7 +85,7 @@ def make_example(
         ValueError: if a text names one of the tokenizer's special tokens, or the chat template
             changes what stands before an answer once there is an answer.
     """
-    special = processor.tokenizer.all_special_tokens
+    special = processor.tokenizer.get_added_vocab()
     named = [token for token in special for pair in turns for text in pair if token in text]
     if named:
         raise ValueError(f"a text names the special token {named[0]}; expected plain text")

@@ -104,7 +104,7 @@ class TrainingMedia:
     def _image(self, path: Path) -> ClipInput:
         try:
             with Image.open(path) as image:
-                frame = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+                frame = np.array(ImageOps.exif_transpose(image).convert("RGB"))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise MediaUnusable(f"{path} is no picture: {error}") from error
         if self._spec.tokens_per_scene(*frame.shape[:2]) > self._max_clip_tokens:

@@ -45,7 +45,7 @@ class TrainingRecord:
     """A video or a picture, and what is said of it.
 
     Attributes:
-        record_id: file and number, such as ``train.jsonl:17``.
+        record_id: file and number, such as ``data/train.jsonl:17``.
         media: path of the file.
         is_image: whether it is a picture, which is a scene of repeated frames.
         turns: at least one.
@@ -76,7 +76,7 @@ def read_records(path: Path, media_root: Path) -> Iterator[TrainingRecord | Left
         SettingsError: if the file is of another kind or cannot be read.
     """
     for number, fields in enumerate(_rows(path), 1):
-        record_id = f"{path.name}:{number}"
+        record_id = f"{path}:{number}"
         if isinstance(fields, str):
             yield LeftOut(record_id=record_id, reason=fields)
             continue

@@ -11,6 +11,7 @@ from flexivideo.errors import SettingsError
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.training_batches import TrainingExample, make_example, step_examples
 from jobs.finetuning.settings import FinetuneSettings
+from pipeline.identity import digest
 from pipeline.training_media import MediaUnusable, TrainingMedia
 from pipeline.training_records import LeftOut, TrainingRecord, read_records
 
@@ -19,6 +20,10 @@ __all__ = ["RecordExamples", "TrainingExamples", "read_all"]
 
 class TrainingExamples(Protocol):
     """A source of examples; travels to the loaders before it is opened there."""
+
+    @property
+    def digest(self) -> str:
+        """Tells one source from another: a run goes on with the same one only."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -40,6 +45,11 @@ class RecordExamples:
         self, records: Sequence[TrainingRecord], settings: FinetuneSettings, *, prompt: str
     ) -> None:
         self._records, self._settings, self._prompt = records, settings, prompt
+
+    @property
+    def digest(self) -> str:
+        """See :class:`TrainingExamples`."""
+        return digest(self._prompt, *(repr(record) for record in self._records))
 
     def __len__(self) -> int:
         return len(self._records)

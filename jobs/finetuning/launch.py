@@ -84,7 +84,16 @@ def run_on_examples(
     n_steps = optimization.steps or math.ceil(
         optimization.epochs * len(examples) / optimization.global_batch
     )
-    begin_record(out, settings, n_records=len(examples), n_steps=n_steps)
+    begin_record(
+        out,
+        settings,
+        data={
+            "n_records": len(examples),
+            "n_steps": n_steps,
+            "data_digest": examples.digest,
+            "eval_digest": eval_examples.digest if eval_examples else None,
+        },
+    )
     note_left_out(out, left_out or [])
     task = TrainingTask(
         settings=settings,

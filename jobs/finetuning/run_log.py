@@ -28,17 +28,23 @@ __all__ = ["RunLog", "begin_record", "end_record", "note_left_out", "read_metric
 RECORD, METRICS, LEFT_OUT, CURVES = "run.json", "metrics.jsonl", "left_out.jsonl", "tensorboard"
 
 
-def begin_record(out: Path, settings: FinetuneSettings, *, n_records: int, n_steps: int) -> None:
+def begin_record(out: Path, settings: FinetuneSettings, *, data: Mapping[str, Any]) -> None:
     """Write what the run is, or see that it is the one that stands there.
+
+    Args:
+        out: folder of the run.
+        settings: of the run; those under ``run`` may change from start to start.
+        data: what else must be the same for a run to go on: counts and digests of its data.
 
     Raises:
         SettingsError: if another run stands there.
     """
     told = json.loads(json.dumps(asdict(settings), default=str))
-    learned = {name: told[name] for name in told if name != "run"}
+    learned = {name: told[name] for name in told if name != "run"} | dict(data)
     path = out / RECORD
     if path.is_file():
-        there = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        there = json.loads(path.read_text(encoding="utf-8"))
+        there |= there.pop("settings")
         changed = [name for name in learned if there.get(name) != learned[name]]
         if changed:
             raise SettingsError(
@@ -53,8 +59,7 @@ def begin_record(out: Path, settings: FinetuneSettings, *, n_records: int, n_ste
             "settings": told,
             "versions": package_versions(),
             "started_at": datetime.now(UTC).isoformat(),
-            "n_records": n_records,
-            "n_steps": n_steps,
+            **data,
             "ended": None,
         },
     )

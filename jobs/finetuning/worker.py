@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import FullyShardedDataParallelPlugin, gather_object, set_seed
 from torch import Tensor
+from transformers.utils.logging import disable_progress_bar
 
 from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
@@ -74,6 +75,7 @@ def train(task: TrainingTask) -> None:
     if run.threads:
         torch.set_num_threads(run.threads)
     set_seed(settings.optimization.seed)
+    disable_progress_bar()  # of every checkpoint written
     begun = newest_checkpoint(task.out / CHECKPOINTS)
     start, first_step = begun if begun else (settings.model, 0)
     processor = load_processor(str(start) if start else None, max_pixels=settings.data.max_pixels)

@@ -1,0 +1,77 @@
+"""Files of training records become the clips that indexing would make of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from decode_helpers import SPEC
+from PIL import Image
+from synthetic_media import textured_shots, write_audio_only, write_video
+
+from pipeline.settings import DecodeSettings, SegmentationSettings
+from pipeline.training_media import MediaUnusable, TrainingMedia
+from pipeline.training_records import TrainingRecord, Turn
+
+
+@pytest.fixture(scope="module")
+def media():
+    loader = TrainingMedia(
+        SPEC,
+        segmentation=SegmentationSettings(sample_fps=2.0, tau=0.2),
+        decode=DecodeSettings(),
+        max_clip_tokens=120,
+    )
+    yield loader
+    loader.close()
+
+
+def record(path: Path, *, is_image: bool = False) -> TrainingRecord:
+    turns = (Turn(question="", answer="A dog."),)
+    return TrainingRecord(record_id="1", media=str(path), is_image=is_image, turns=turns)
+
+
+def test_a_video_is_one_clip_of_all_its_scenes(media, tmp_path, rng):
+    path = write_video(tmp_path / "a.mp4", textured_shots(rng, 3, 30))  # 9 s
+    clip = media.clip(record(path))
+    assert sum(scene.n_frames for scene in clip.scenes) == 18
+    assert len(clip.scenes) >= 3
+    assert clip.scenes[0].start_s == 0
+    for scene, following in zip(clip.scenes, clip.scenes[1:], strict=False):
+        assert scene.end_s == following.start_s
+
+
+def test_a_picture_is_a_scene_of_one_frame_the_right_way_up(media, tmp_path, rng):
+    pixels = rng.integers(0, 255, (60, 90, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    (scene,) = media.clip(record(tmp_path / "a.png", is_image=True)).scenes
+    assert scene.n_frames == 1
+    height_px, width_px = scene.frames.shape[1:3]
+    assert (height_px, width_px) == SPEC.frame_size(90, 60)
+
+
+def unusable_files(folder: Path, rng: np.random.Generator) -> dict[str, tuple[Path, bool]]:
+    (folder / "noise.mp4").write_bytes(rng.bytes(4096))
+    (folder / "noise.png").write_bytes(rng.bytes(4096))
+    (folder / "folder.mp4").mkdir()
+    long = write_video(folder / "long.mp4", textured_shots(rng, 30, 24))
+    whole = (folder / "long.mp4").read_bytes()
+    (folder / "torn.mp4").write_bytes(whole[: len(whole) // 8])
+    return {
+        "is not there": (folder / "gone.mp4", False),
+        "folder.mp4 is not there": (folder / "folder.mp4", False),
+        "is failed": (folder / "noise.mp4", False),
+        "torn.mp4 is failed": (folder / "torn.mp4", False),
+        "is no picture": (folder / "noise.png", True),
+        "more than 120 visual tokens": (long, False),
+        "sound.mp4": (write_audio_only(folder / "sound.mp4"), False),
+    }
+
+
+def test_a_file_that_cannot_be_used_says_why_and_the_next_one_loads(media, tmp_path, rng):
+    for reason, (path, is_image) in unusable_files(tmp_path, rng).items():
+        with pytest.raises(MediaUnusable, match=reason):
+            media.clip(record(path, is_image=is_image))
+    good = write_video(tmp_path / "good.mp4", textured_shots(rng, 1, 24))
+    assert media.clip(record(good)).scenes
