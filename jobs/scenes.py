@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 from rich.console import Console
@@ -46,9 +46,7 @@ def segment_file(
         )
     )
     ref = local_ref(to_uri(file))
-    refs = pa.Table.from_pylist(
-        [{name: getattr(ref, name) for name in REF_SCHEMA.names}], schema=REF_SCHEMA
-    )
+    refs = pa.Table.from_pylist([asdict(ref)], schema=REF_SCHEMA)
     attempts: dict[str, list[dict]] = {}
     for row in _rows(stage, refs):
         if row["kind"] == "video":

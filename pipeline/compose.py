@@ -12,6 +12,7 @@ whatever a dead worker or node tore apart is pending at the end of a pass and go
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -152,7 +153,7 @@ def _ref_blocks(refs: Sequence[VideoRef], n_workers: int) -> list[pa.Table]:
     per_block = len(refs) // (n_workers * BLOCKS_PER_WORKER)
     per_block = min(max(per_block, 1), MAX_REFS_PER_BLOCK)
     table = pa.Table.from_pylist(
-        [{name: getattr(ref, name) for name in REF_SCHEMA.names} for ref in refs],
+        [asdict(ref) for ref in refs],
         schema=REF_SCHEMA,
     )
     return [table.slice(start, per_block) for start in range(0, len(refs), per_block)]

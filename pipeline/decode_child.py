@@ -61,7 +61,7 @@ def serve(tasks: BinaryIO, replies: BinaryIO) -> None:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
     for line in tasks:
         task = json.loads(line)
-        plan, ref = DecodePlan.from_json(task["plan"]), VideoRef(**task["ref"])
+        plan, ref = DecodePlan.from_json(task["plan"]), VideoRef.from_fields(task["ref"])
         try:
             for batch in video_rows(ref, task["attempt"], plan, beat, n_tries=task["n_tries"]):
                 sink = pa.BufferOutputStream()

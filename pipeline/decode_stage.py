@@ -28,7 +28,7 @@ class DecodeStage:
     def __call__(self, refs: pa.Table) -> Iterator[pa.Table]:
         """Rows of ``DECODED_SCHEMA`` for a table of ``REF_SCHEMA``, as they come."""
         for row in refs.to_pylist():
-            yield from self._video(VideoRef(**row))
+            yield from self._video(VideoRef.from_fields(row))
 
     def close(self) -> None:
         """End the child."""

@@ -10,7 +10,9 @@ to end in ``pixels``; ``runs`` says how to cut them. The caption stage drops the
 :data:`CAPTION_FIELDS`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,12 +21,31 @@ __all__ = [
     "CAPTION_FIELDS",
     "CLIP_TYPE",
     "DECODED_SCHEMA",
+    "KNOWN_SCENE_TYPE",
     "OUTCOME_TYPE",
     "PIXEL_FIELDS",
     "REF_SCHEMA",
     "SCENE_TYPE",
+    "KnownScene",
     "VideoRef",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownScene:
+    """A scene as a dataset stores it, less what follows from the video's frames.
+
+    Attributes:
+        start_pts: presentation time of its first frame, ticks.
+        n_frames: sampled frames.
+        cut_delta: difference of its first frame to the frame before; None for the first scene.
+        frame_deltas: each frame against the scene's first.
+    """
+
+    start_pts: int
+    n_frames: int
+    cut_delta: float | None
+    frame_deltas: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +57,31 @@ class VideoRef:
         version: etag, or ``<size>-<mtime_ns>`` on disks.
         video_id: ``pipeline.identity.video_id(uri, version)``.
         size_bytes: None where the listing does not say.
+        known_scenes: the scenes that its frames are cut into; None: by ATS.
     """
 
     uri: str
     version: str
     video_id: str
     size_bytes: int | None
+    known_scenes: tuple[KnownScene, ...] | None = None
 
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "VideoRef":
+        """Of a row of ``REF_SCHEMA``, or of ``dataclasses.asdict``."""
+        known = fields["known_scenes"]
+        scenes = known if known is None else tuple(KnownScene(**scene) for scene in known)
+        return cls(**{**fields, "known_scenes": scenes})
+
+
+KNOWN_SCENE_TYPE = pa.struct(
+    [
+        pa.field("start_pts", pa.int64(), nullable=False),
+        pa.field("n_frames", pa.int32(), nullable=False),
+        pa.field("cut_delta", pa.float32()),
+        pa.field("frame_deltas", pa.list_(pa.float32()), nullable=False),
+    ]
+)
 
 REF_SCHEMA = pa.schema(
     [
@@ -50,6 +89,7 @@ REF_SCHEMA = pa.schema(
         pa.field("version", pa.string(), nullable=False),
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("size_bytes", pa.int64()),
+        pa.field("known_scenes", pa.list_(KNOWN_SCENE_TYPE)),
     ]
 )
 

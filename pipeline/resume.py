@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from flexivideo.errors import DatasetError
-from pipeline.records import REF_SCHEMA, VideoRef
+from pipeline.records import VideoRef
 from pipeline.retry import TRIED_AGAIN
 from pipeline.run_identity import RunIdentity
 from pipeline.store import Store
@@ -29,8 +29,7 @@ def undone(store: Store, identity: RunIdentity, refs: Iterable[VideoRef]) -> Ite
     _remember_done(connection, identity)
     waiting = iter(refs)
     while chunk := list(islice(waiting, CHUNK_REFS)):
-        rows = [{name: getattr(ref, name) for name in REF_SCHEMA.names} for ref in chunk]
-        connection.register("listed", pa.Table.from_pylist(rows, schema=REF_SCHEMA))
+        connection.register("listed", pa.table({"video_id": [ref.video_id for ref in chunk]}))
         left = connection.execute(
             "SELECT video_id FROM listed ANTI JOIN done USING (video_id)"
         ).fetchall()

@@ -4,6 +4,8 @@ A frame is scaled twice: for ATS to a size of its own, so that scenes do not dep
 and to the size at which the model sees it. One scene's frames are in memory at a time.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
@@ -15,7 +17,9 @@ from pipeline.clip_packing import SceneRecord
 from pipeline.container import OpenVideo
 from pipeline.decode import DecodeReport
 from pipeline.decode_plan import DecodePlan
+from pipeline.known_scenes import KnownScenes
 from pipeline.orientation import UprightScaler
+from pipeline.records import KnownScene
 
 __all__ = ["SceneBuilder"]
 
@@ -32,8 +36,14 @@ class SceneBuilder:
     """
 
     def __init__(
-        self, scaler: UprightScaler, video: OpenVideo, report: DecodeReport, plan: DecodePlan
+        self,
+        scaler: UprightScaler,
+        video: OpenVideo,
+        report: DecodeReport,
+        plan: DecodePlan,
+        known: Sequence[KnownScene] | None = None,
     ) -> None:
+        """Set up for one video: segmented by ATS, or into the scenes that are known."""
         self._scaler, self._video, self._report, self._plan = scaler, video, report, plan
         sides = scaler.height_px, scaler.width_px
         self._model_size = plan.spec.frame_size(*sides)
@@ -45,6 +55,7 @@ class SceneBuilder:
             max_scene_frames=plan.segmentation.max_scene_frames,
             stride=plan.segmentation.ats_stride,
         )
+        self._known = KnownScenes(known) if known is not None else None
         self._frames: list[NDArray[np.uint8]] = []
         self._deltas: list[float] = []
         self._cut_delta: float | None = None
@@ -55,7 +66,7 @@ class SceneBuilder:
     def push(self, image: VideoFrame, pts: int) -> SceneRecord | None:
         """Take a sampled frame; returns the scene that ended before it, if one did."""
         analysed = self._scaler.scale(image, *self._ats_size)
-        step = self._segmenter.push(analysed)
+        step = self._known.push(pts) if self._known else self._segmenter.push(analysed)
         stride = self._plan.segmentation.ats_stride
         self.contrast = max(self.contrast, float(analysed[::stride, ::stride].std()))
         finished = None
@@ -74,6 +85,8 @@ class SceneBuilder:
 
     def finish(self) -> SceneRecord:
         """The last scene: it reaches to the end of the last decoded frame."""
+        if self._known:
+            self._known.finish()
         return self._close(self._report.end_pts)
 
     def _close(self, end_pts: int) -> SceneRecord:

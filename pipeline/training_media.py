@@ -17,6 +17,7 @@ from flexivideo.visual_spec import VisualSpec
 from pipeline.clip_inputs import clip_inputs
 from pipeline.decode_plan import DecodePlan
 from pipeline.decode_stage import DecodeStage
+from pipeline.indexed_scenes import IndexedScenes
 from pipeline.local_uri import to_uri
 from pipeline.outcomes import Status
 from pipeline.records import REF_SCHEMA
@@ -47,6 +48,7 @@ class TrainingMedia:
         segmentation: SegmentationSettings,
         decode: DecodeSettings,
         max_clip_tokens: int,
+        indexed: IndexedScenes | None = None,
     ) -> None:
         """Nothing is started before the first video.
 
@@ -55,8 +57,9 @@ class TrainingMedia:
             segmentation: sampling and ATS; its open values are the spec's.
             decode: limits of the decode child.
             max_clip_tokens: a clip of more visual tokens is unusable.
+            indexed: scenes of videos that need no ATS; made under the same segmentation.
         """
-        self._spec, self._max_clip_tokens = spec, max_clip_tokens
+        self._spec, self._max_clip_tokens, self._indexed = spec, max_clip_tokens, indexed
         plan = DecodePlan(
             segmentation=replace(
                 segmentation,
@@ -86,6 +89,8 @@ class TrainingMedia:
 
     def _video(self, path: Path) -> ClipInput:
         ref = local_ref(to_uri(os.path.abspath(path)))
+        if self._indexed:
+            ref = replace(ref, known_scenes=self._indexed.of(ref.video_id))
         kept: list[pa.Table] = []
         for rows in self._decode(pa.Table.from_pylist([asdict(ref)], schema=REF_SCHEMA)):
             kept.append(rows)

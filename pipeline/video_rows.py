@@ -82,7 +82,7 @@ def video_rows(
             facts.columns["content_digest"] = content_digest(file, beat)
             facts.missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
             with open_video(file, threads=plan.threads) as video:
-                for clip in _clips(video, plan, facts, beat):
+                for clip in _clips(ref, video, plan, facts, beat):
                     facts.n_clips += 1
                     facts.n_scenes += len(clip.scenes)
                     yield clip_row(
@@ -103,7 +103,9 @@ def video_rows(
     )
 
 
-def _clips(video: OpenVideo, plan: DecodePlan, facts: _Facts, beat: Beat) -> Iterator[PackedClip]:
+def _clips(
+    ref: VideoRef, video: OpenVideo, plan: DecodePlan, facts: _Facts, beat: Beat
+) -> Iterator[PackedClip]:
     """Clips of an open video, each as soon as the scene after it is finished."""
     report, columns = facts.report, facts.columns
     columns |= {
@@ -121,7 +123,7 @@ def _clips(video: OpenVideo, plan: DecodePlan, facts: _Facts, beat: Beat) -> Ite
         if scaler is None:
             scaler = UprightScaler(frame.image, video.pixel_aspect)
             columns |= {"height": scaler.height_px, "width": scaler.width_px}
-            scenes = SceneBuilder(scaler, video, report, plan)
+            scenes = SceneBuilder(scaler, video, report, plan, ref.known_scenes)
             facts.tokens_per_scene = scenes.tokens_per_scene
             packer = ClipPacker(plan.packing, tokens_per_scene=scenes.tokens_per_scene)
         _refuse_long((frame.end_pts - (report.first_pts or 0)) * float(video.time_base), plan)

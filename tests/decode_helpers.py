@@ -1,5 +1,6 @@
 """A decode plan for the tests, and videos through the decode stage."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def make_plan(**decode: Any) -> DecodePlan:
 
 def ref_table(refs: list[VideoRef]) -> pa.Table:
     """References as the stage takes them."""
-    rows = [{name: getattr(ref, name) for name in REF_SCHEMA.names} for ref in refs]
+    rows = [asdict(ref) for ref in refs]
     return pa.Table.from_pylist(rows, schema=REF_SCHEMA)
 
 

@@ -20,7 +20,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_checkpoints import save_stock
 
 from flexivideo.captioning import CaptionEngine
+from flexivideo.checkpoints import load_processor
 from flexivideo.errors import SettingsError
+from jobs.finetuning.data import RecordExamples, read_all
 from jobs.finetuning.launch import run_finetune
 from jobs.finetuning.run_log import read_metrics
 from jobs.finetuning.settings import (
@@ -29,6 +31,8 @@ from jobs.finetuning.settings import (
     OptimizationSettings,
     RunSettings,
 )
+from pipeline.settings import SegmentationSettings
+from pipeline.views import connect
 
 pytestmark = pytest.mark.cluster
 
@@ -172,6 +176,49 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, unbroken, material
     again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
     assert_equal_runs(out, unbroken, 0.0)
+
+
+@pytest.fixture(scope="module")
+def indexed(ray_cluster, material, tmp_path_factory) -> Path:
+    """A dataset of the videos, segmented under another tau than the checkpoint's."""
+    root = tmp_path_factory.mktemp("indexed") / "root"
+    command = [*FLEXIVIDEO, "index", str(material), "--out", str(root), "--tau", "0.05"]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return root
+
+
+def test_videos_of_a_dataset_are_cut_into_its_scenes(settings, indexed, material):
+    """Under a tau that would make one scene of each."""
+    stored = replace(
+        settings,
+        data=replace(settings.data, scenes_from=indexed),
+        segmentation=SegmentationSettings(sample_fps=2.0, tau=9.0),
+    )
+    records, _ = read_all(settings.data.data, None)
+    examples = RecordExamples(records, stored, prompt="Say.")
+    examples.open(load_processor(settings.model), context_tokens=10_000)
+    n_scenes = 0
+    for number, record in enumerate(records[:10]):
+        if not record.is_image:
+            expected = connect(str(indexed)).execute(
+                """SELECT scenes.n_frames FROM scenes JOIN videos USING (video_id)
+                   WHERE ends_with(uri, $1) ORDER BY scene_index""",
+                ["/" + Path(record.media).name],
+            )
+            scenes = examples.load(number).clip.scenes
+            assert [(scene.n_frames,) for scene in scenes] == expected.fetchall()
+            n_scenes += len(scenes)
+    assert n_scenes > 10
+
+
+def test_a_tau_that_is_not_the_datasets_is_refused(settings, indexed, tmp_path):
+    other = replace(
+        settings,
+        data=replace(settings.data, scenes_from=indexed),
+        segmentation=SegmentationSettings(tau=0.3),
+    )
+    with pytest.raises(SettingsError, match=r"tau is 0\.3, and the scenes .* with 0\.05"):
+        run_finetune(other, out=tmp_path / "other")
 
 
 def test_other_settings_or_data_do_not_go_on_in_its_folder(settings, unbroken, material, tmp_path):

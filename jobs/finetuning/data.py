@@ -12,6 +12,7 @@ from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.training_batches import TrainingExample, make_example, step_examples
 from jobs.finetuning.settings import FinetuneSettings
 from pipeline.identity import digest
+from pipeline.indexed_scenes import IndexedScenes
 from pipeline.training_media import MediaUnusable, TrainingMedia
 from pipeline.training_records import LeftOut, TrainingRecord, read_records
 
@@ -62,11 +63,13 @@ class RecordExamples:
     def open(self, processor: FlexiVideoProcessor, context_tokens: int) -> None:
         """See :class:`TrainingExamples`."""
         self._processor, self._context_tokens = processor, context_tokens
+        data = self._settings.data
         self._media = TrainingMedia(
             processor.spec,
             segmentation=self._settings.segmentation,
             decode=self._settings.decode,
-            max_clip_tokens=self._settings.data.max_clip_tokens,
+            max_clip_tokens=data.max_clip_tokens,
+            indexed=IndexedScenes(str(data.scenes_from)) if data.scenes_from else None,
         )
 
     def load(self, number: int) -> TrainingExample | LeftOut:

@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from jobs.finetuning.run_log import begin_record, end_record, note_left_out
 from jobs.finetuning.settings import FinetuneSettings
 from jobs.finetuning.watch import watched
 from jobs.finetuning.worker import TrainingTask, train
+from pipeline.indexed_scenes import IndexedScenes
+from pipeline.settings import SegmentationSettings
 
 __all__ = ["run_finetune", "run_on_examples"]
 
@@ -49,6 +51,9 @@ def run_finetune(
     data = settings.data
     if not data.data:
         raise SettingsError("no data was named; expected at least one file of records (--data)")
+    if data.scenes_from:
+        indexed = IndexedScenes(str(data.scenes_from)).segmentation
+        settings = replace(settings, segmentation=_same(indexed, settings.segmentation))
     prompt = data.prompt or caption_prompt(settings.model)
     records, left_out = read_all(data.data, data.media_root)
     eval_records, eval_left_out = read_all(data.eval_data, data.media_root)
@@ -141,8 +146,21 @@ def _resolved(settings: FinetuneSettings) -> FinetuneSettings:
             data=tuple(path.absolute() for path in data.data),
             eval_data=tuple(path.absolute() for path in data.eval_data),
             media_root=data.media_root and data.media_root.absolute(),
+            scenes_from=data.scenes_from and data.scenes_from.absolute(),
         ),
     )
+
+
+def _same(indexed: SegmentationSettings, asked: SegmentationSettings) -> SegmentationSettings:
+    """The dataset's segmentation, unless another one was asked for."""
+    for default in fields(asked):
+        value, stored = getattr(asked, default.name), getattr(indexed, default.name)
+        if value not in (default.default, stored):
+            raise SettingsError(
+                f"{default.name} is {value}, and the scenes that scenes_from names were made with "
+                f"{stored}; expected the same, or no {default.name}"
+            )
+    return indexed
 
 
 def _cause(error: TrainingFailedError) -> str:

@@ -20,6 +20,8 @@ class DataSettings:
         data: Files of records: .json, .jsonl or .parquet in any of the known layouts.
         media_root: Folder that the records' media are under. Default: the folder of each file.
         eval_data: Files of records to evaluate on, never trained on.
+        scenes_from: Dataset of an index run: videos that it holds are cut into its scenes, others
+            by ATS under its settings. Default: all by ATS.
         prompt: Question of records that have none. Default: the checkpoint's own prompt.
         max_pixels: Most pixels of a frame as the model sees it. Default: the checkpoint's.
         max_clip_tokens: Records of more visual tokens are left out.
@@ -28,6 +30,7 @@ class DataSettings:
     data: tuple[Path, ...] = ()
     media_root: Path | None = None
     eval_data: tuple[Path, ...] = ()
+    scenes_from: Path | None = None
     prompt: str | None = None
     max_pixels: int | None = None
     max_clip_tokens: int = 16384
