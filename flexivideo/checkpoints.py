@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from flexivideo.checkpoint_tensors import check_tensors, list_tensors
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
-from flexivideo.errors import ModelError
+from flexivideo.errors import ModelError, SettingsError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.temporal_kernel import expand_kernel
@@ -77,15 +77,29 @@ def load_model(
     return loaded.to(device).eval()
 
 
-def check_checkpoint(model: str | None) -> None:
-    """See by its files' headers that a checkpoint can be loaded, without loading it.
+def check_checkpoint(model: str | None, *, prompt: str = "", max_new_tokens: int = 0) -> None:
+    """See by its files' headers that a checkpoint can be loaded and asked, without loading it.
+
+    Args:
+        model: which checkpoint.
+        prompt: what it will be asked of each clip.
+        max_new_tokens: longest answer.
 
     Raises:
-        ModelError: if it cannot.
+        ModelError: if it cannot be loaded.
+        SettingsError: if prompt and answer leave no room for a clip.
     """
     folder = checkpoint_folder(model)
-    VisualSpec.from_pretrained(model)
-    check_tensors(list_tensors(folder), config_as_saved(folder))
+    config = config_as_saved(folder)
+    check_tensors(list_tensors(folder), config)
+    processor, context = load_processor(model), config.text_config.max_position_embeddings
+    n_prompt = len(processor.tokenizer(processor.prompt(prompt))["input_ids"])
+    if n_prompt + max_new_tokens >= context:
+        raise SettingsError(
+            f"the prompt takes {n_prompt} tokens and the caption up to {max_new_tokens} "
+            f"(max_new_tokens); expected fewer than the model's {context} together, so that a clip "
+            f"has room beside them"
+        )
 
 
 def load_processor(

@@ -7,6 +7,7 @@
     ├── SourceUnavailable    the store is at fault; a later run tries again
     ├── LeaseHeld            another run is writing this root; wait, or choose another
     ├── LeaseLost            another run took this root; nothing more may be committed
+    ├── WorkersFailed        the cluster gave up; what was committed stays, a later run goes on
     ├── TrainingError        workers failed; the run goes on when it is started again
     └── DatasetError         a root does not hold what its contract says
 
@@ -23,6 +24,7 @@ __all__ = [
     "SourceUnavailable",
     "TrainingError",
     "VideoRejected",
+    "WorkersFailed",
 ]
 
 
@@ -79,6 +81,10 @@ class LeaseHeld(FlexiVideoError):
 
 class LeaseLost(FlexiVideoError):
     """Another holder took this root's lease: nothing of this run may be committed any more."""
+
+
+class WorkersFailed(FlexiVideoError):
+    """Workers failed and the cluster gave up; what was committed stays, a later run goes on."""
 
 
 class TrainingError(FlexiVideoError):

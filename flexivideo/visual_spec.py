@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flexivideo.errors import ModelError
+from flexivideo.errors import ModelError, SettingsError
 from flexivideo.frame_size import smart_resize
 from flexivideo.temporal_kernel import check_mode
 from flexivideo.virtual_frames import n_virtual_frames
@@ -83,6 +83,7 @@ class VisualSpec:
 
         Raises:
             ModelError: if there is no such checkpoint, or it is of another architecture.
+            SettingsError: if max_pixels leaves no room for one visual token.
         """
         folder = checkpoint_folder(model)
         config = read_json(folder / "config.json")
@@ -100,8 +101,9 @@ class VisualSpec:
         factor = vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2)
         most = max_pixels or default_most
         if most < factor**2:
-            raise ModelError(
-                f"max_pixels is {most}; expected at least one token of {factor} x {factor} px"
+            raise SettingsError(
+                f"max_pixels is {most}; expected at least {factor**2}: one visual token is "
+                f"{factor} x {factor} pixels"
             )
         return cls(
             patch_size=vision.get("patch_size", 14),

@@ -96,6 +96,7 @@ def index(
     """
     from jobs.display import choose_display  # the rest of the import takes seconds: only if needed
     from jobs.index import run_index
+    from jobs.standard_output import own_stdout
 
     settings = IndexSettings(
         segmentation=segmentation,
@@ -105,8 +106,10 @@ def index(
         decode=decode,
         commit=commit,
     )
-    display = choose_display(as_json=json)
-    return run_index(source, out=out, settings=settings, display=display).exit_code(strict=strict)
+    with own_stdout() as stdout:
+        display = choose_display(as_json=json, console=Console(file=stdout))
+        report = run_index(source, out=out, settings=settings, display=display)
+    return report.exit_code(strict=strict)
 
 
 @app.command
@@ -223,3 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_ERROR)
     sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
+from ray.data.exceptions import SystemException
+from ray.exceptions import RayError
+
+from flexivideo.errors import WorkersFailed
+from jobs.worker_errors import worker_sentence
 
 __all__ = ["Resources", "cluster"]
 
@@ -35,22 +40,31 @@ def cluster() -> Iterator[Resources]:
     """Join the cluster that RAY_ADDRESS names (a submitted job has it), or start a local one.
 
     A cluster that was already joined by this process is used and left as it is.
+
+    Raises:
+        WorkersFailed: if Ray gives up on what is done inside.
     """
     joined_here = not ray.is_initialized()
-    if joined_here:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
-        # Only a head of one's own can be asked for no dashboard.
-        dashboard = None if os.environ.get("RAY_ADDRESS") else False
-        with _without_chatter():
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=dashboard)
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
+        if joined_here:
+            _join()
         total = ray.cluster_resources()
         yield Resources(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0))
+    except (RayError, SystemException) as error:
+        raise WorkersFailed(worker_sentence(error)) from error
     finally:
         if joined_here:
             ray.shutdown()
+
+
+def _join() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    # Only a head of one's own can be asked for no dashboard.
+    dashboard = None if os.environ.get("RAY_ADDRESS") else False
+    with _without_chatter():
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=dashboard)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ All three get the same events in the same order: one plan, many snapshots, one s
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,7 @@ class RunPreview:
         n_listed: videos under the sources.
         n_done: of these, already done under the same settings.
         left: extension to number of files in folders that were left as no video.
+        unreadable: folders that could not be listed, each with the reason.
         out: the root.
         model: what captions.
     """
@@ -48,6 +49,7 @@ class RunPreview:
     n_listed: int
     n_done: int
     left: Mapping[str, int]
+    unreadable: Sequence[str]
     out: str
     model: str
 
@@ -58,10 +60,15 @@ class RunPreview:
         parts.append("nothing is left to do" if not to_do else f"{to_do} to do")
         if self.left:
             kinds = ", ".join(
-                f"{number} {'.' + name if name else 'without extension'}"
+                f"{number} {printable('.' + name) if name else 'without extension'}"
                 for name, number in sorted(self.left.items())
             )
             parts.append(f"left {_count(sum(self.left.values()), 'other file')} ({kinds})")
+        if self.unreadable:
+            parts.append(
+                f"{_count(len(self.unreadable), 'folder')} could not be read, the first "
+                f"{printable(self.unreadable[0])}"
+            )
         return "; ".join(parts) + "."
 
 
@@ -102,6 +109,7 @@ class JsonDisplay:
             n_listed=preview.n_listed,
             n_already_done=preview.n_done,
             left=dict(preview.left),
+            unreadable=list(preview.unreadable),
             out=preview.out,
             model=preview.model,
         )

@@ -8,7 +8,7 @@ is the same command with the same options as ``flexivideo index SOURCE... --out 
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -64,6 +64,7 @@ def run_index(
         SettingsError: if a source, a setting or the root cannot be used, or another run holds it.
         ModelError: if the model cannot be used.
         LeaseLost: if another run took the root meanwhile.
+        WorkersFailed: if the cluster gives up.
     """
     listing, store, plan = Listing(sources), open_store(out), plan_run(settings)
     listed = list(listing)
@@ -74,6 +75,7 @@ def run_index(
             n_listed=len(listed),
             n_done=len(listed) - len(to_do),
             left=dict(listing.left),
+            unreadable=listing.unreadable,
             out=store.root,
             model=f"{settings.caption.model}" if settings.caption.model else EMBEDDED_LIMITS,
         )
@@ -109,11 +111,12 @@ def _run(
             sample_fps=plan.decode.segmentation.sample_fps or 0.0,
             embedding_metadata=plan.embedding_metadata,
         )
-        with committer, Assembler() as assembler, cluster() as resources:
-            interruption.catch()
-            pools = size_pools(settings.pools, cpus=resources.cpus, gpus=resources.gpus)
-            progress.started(pools.n_workers)
+        with committer, Assembler() as assembler, ExitStack() as joined:
             try:
+                with interruption.starting():
+                    resources = joined.enter_context(cluster())
+                pools = size_pools(settings.pools, cpus=resources.cpus, gpus=resources.gpus)
+                progress.started(pools.n_workers)
                 index_videos(
                     list(undone(store, plan.identity, to_do)),  # now that nobody else commits
                     plan=plan,

@@ -40,6 +40,21 @@ class Interruption:
             signal.signal(number, handler)
 
     @contextmanager
+    def starting(self) -> Iterator[None]:
+        """In this block a library may set handlers of its own that end the process by SystemExit.
+
+        Ray does on its start; such an end becomes :class:`Interrupted`, and a signal that came
+        before, or the library's handler kept from us, is ours again afterwards.
+        """
+        try:
+            yield
+        except SystemExit as error:
+            self.received = signal.SIGTERM
+            raise Interrupted(self.received.name) from error
+        finally:
+            self.catch()
+
+    @contextmanager
     def waiting(self) -> Iterator[None]:
         """In this block a signal, also one that came before, raises :class:`Interrupted`."""
         self._waiting = True

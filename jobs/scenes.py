@@ -1,6 +1,7 @@
 """``flexivideo scenes``: where ATS cuts one file, and why: the tool for choosing tau."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flexivideo.errors import SettingsError
 from flexivideo.visual_spec import VisualSpec
 from pipeline.decode_stage import DecodePlan, DecodeStage
 from pipeline.local_uri import to_uri
@@ -31,6 +33,8 @@ def segment_file(
     The file is read as the pipeline reads it: by the same stage, in a supervised child.
     """
     Listing([file])  # for its message when there is no such file
+    if os.path.isdir(file):
+        raise SettingsError(f"{file!r} is a folder; expected one video file")
     spec = VisualSpec.from_pretrained(None)
     settled = replace(
         segmentation,

@@ -14,12 +14,16 @@ from flexivideo.errors import DatasetError, SettingsError
 from flexivideo.model_identity import model_digest
 from flexivideo.plain_words import EMBEDDED_LIMITS
 from jobs.display import duration, printable
+from pipeline.local_uri import FILE_SCHEME, to_path, to_uri
 from pipeline.views import connect
 
 __all__ = ["show_dataset", "show_video", "sql"]
 
 # Captions and names are printed whole up to here.
 MAX_CELL_CHARACTERS = 400
+
+# A narrower terminal gets lines in place of a table.
+TABLE_WIDTH = 80
 
 VIDEO_COLUMNS: dict[str, dict[str, Any]] = {
     "id": {"no_wrap": True},
@@ -41,21 +45,33 @@ def show_dataset(root: str, *, limit: int, console: Console) -> None:
            USING (video_id) ORDER BY uri LIMIT ?""",
         [limit],
     ).fetchall()
-    folder = _common_folder([uri for _, uri, *_ in rows])
-    table = Table(title=escape(printable(folder)), title_justify="left")
-    for name, options in VIDEO_COLUMNS.items():
-        table.add_column(name, **options)
-    for video_id, uri, status, error_kind, duration_s, n_scenes, n_clips, caption in rows:
-        table.add_row(
-            video_id[:8],
-            _cell(uri.removeprefix(folder)),
-            status if error_kind is None else f"{status}: {error_kind}",
-            duration(duration_s),
-            str(n_scenes),
-            str(n_clips),
-            _cell(caption),
+    names = [printable(to_path(uri)) for _, uri, *_ in rows]
+    folder = _common_folder(names)
+    lines = [
+        {
+            "id": video_id[:8],
+            "video": _cell(name.removeprefix(folder)),
+            "status": status if error_kind is None else f"{status}: {error_kind}",
+            "length": duration(duration_s),
+            "scenes": str(n_scenes),
+            "clips": str(n_clips),
+            "first caption": _cell(caption),
+        }
+        for name, (video_id, _, status, error_kind, duration_s, n_scenes, n_clips, caption) in zip(
+            names, rows, strict=True
         )
-    console.print(table)
+    ]
+    console.print(f"[italic]{escape(folder)}[/italic]", soft_wrap=True)
+    if console.width < TABLE_WIDTH:
+        for line in lines:
+            console.print("{id} {video}\n  {status}, {length}: {first caption}".format(**line))
+    else:
+        table = Table()
+        for name, options in VIDEO_COLUMNS.items():
+            table.add_column(name, **options)
+        for line in lines:
+            table.add_row(*line.values())
+        console.print(table)
     ((total, hours, n_clips),) = connection.execute(
         """SELECT count(*), coalesce(sum(duration_s), 0) / 3600, coalesce(sum(n_clips), 0)
            FROM videos"""
@@ -76,7 +92,7 @@ def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None
     """
     connection = connect(root)
     video_id, uri, status, error_kind, message = _find(connection, root, video)
-    console.print(f"[bold]{_cell(uri)}[/bold]  {video_id}")
+    console.print(f"[bold]{_cell(to_path(uri))}[/bold]  {video_id}")
     console.print(status if error_kind is None else f"{status}: {error_kind}: {_cell(message)}")
     clips = connection.execute(
         """SELECT clip_index, start_s, end_s, n_scenes, boundary, caption, caption_status
@@ -85,15 +101,16 @@ def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None
     ).fetchall()
     table = Table("clip", "from", "to", "scenes", "starts at", "caption")
     for index, start_s, end_s, n_scenes, boundary, caption, caption_status in clips:
-        text = (
-            _cell(caption)
-            if caption_status == "success"
-            else f"{_cell(caption)} [{caption_status}]"
-        )
+        text = _cell(caption)
+        if caption_status != "success":
+            text += escape(f" [{caption_status}]")
+        if console.width < TABLE_WIDTH:
+            console.print(f"{index}  {start_s:.2f} to {end_s:.2f} s, {boundary}: {text}")
         table.add_row(
             str(index), f"{start_s:.2f} s", f"{end_s:.2f} s", str(n_scenes), boundary, text
         )
-    console.print(table)
+    if console.width >= TABLE_WIDTH:
+        console.print(table)
     if scenes:
         console.print(_scene_table(connection, video_id))
     _say_limits(connection, console)
@@ -125,9 +142,8 @@ def sql(root: str, query: str, *, as_json: bool, console: Console) -> None:
 def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple:
     matches = connection.execute(
         """SELECT video_id, uri, status, error_kind, error_message FROM videos
-           WHERE starts_with(video_id, $1) OR uri = $1 OR ends_with(uri, '/' || $1)
-           ORDER BY uri""",
-        [video],
+           WHERE starts_with(video_id, $1) OR uri = $1 OR ends_with(uri, $2) ORDER BY uri""",
+        [printable(video), to_uri(f"/{video}").removeprefix(FILE_SCHEME)],
     ).fetchall()
     if not matches:
         raise DatasetError(
@@ -150,11 +166,11 @@ def _say_limits(connection: duckdb.DuckDBPyConnection, console: Console) -> None
         console.print(f"[dim]captions: {EMBEDDED_LIMITS}[/dim]")
 
 
-def _common_folder(uris: list[str]) -> str:
-    """The folder that all the uris lie in, with its slash; empty if there is none."""
-    parts = zip(*(uri.split("/")[:-1] for uri in uris), strict=False)
-    shared = takewhile(lambda names: len(set(names)) == 1, parts)
-    return "".join(f"{names[0]}/" for names in shared)
+def _common_folder(names: list[str]) -> str:
+    """The folder that all the names lie in, with its slash; empty if there is none."""
+    parts = zip(*(name.split("/")[:-1] for name in names), strict=False)
+    shared = takewhile(lambda folders: len(set(folders)) == 1, parts)
+    return "".join(f"{folders[0]}/" for folders in shared)
 
 
 def _scene_table(connection: duckdb.DuckDBPyConnection, video_id: str) -> Table:

@@ -185,6 +185,7 @@ class _Parts:
             "packing_id": identity.packing_id,
             "model_id": identity.model_id,
             "prompt_id": identity.prompt_id,
+            "limits_id": identity.limits_id,
             "commit_id": self._commit,
             "scenes_commit_id": self._commit,
             "committed_at": self._now,

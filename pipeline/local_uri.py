@@ -8,7 +8,7 @@ paths begin with a slash, so the two forms never meet.
 import os
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-__all__ = ["to_path", "to_uri"]
+__all__ = ["FILE_SCHEME", "to_path", "to_uri"]
 
 FILE_SCHEME = "file://"
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from flexivideo.errors import DatasetError
 from pipeline.records import VideoRef
-from pipeline.retry import TRIED_AGAIN
+from pipeline.retry import ENDED_BY_LIMITS, TRIED_AGAIN
 from pipeline.run_identity import RunIdentity
 from pipeline.store import Store
 from pipeline.views import connect
@@ -42,12 +42,15 @@ def _remember_done(connection: duckdb.DuckDBPyConnection, identity: RunIdentity)
     connection.execute(
         """CREATE TEMP TABLE done AS SELECT video_id FROM videos
            WHERE segmenter_id = ? AND packing_id = ? AND model_id = ? AND prompt_id = ?
-           AND status NOT IN (SELECT unnest(?))""",
+           AND status NOT IN (SELECT unnest(?))
+           AND (limits_id = ? OR status NOT IN (SELECT unnest(?)))""",
         [
             identity.segmenter_id,
             identity.packing_id,
             identity.model_id,
             identity.prompt_id,
             sorted(TRIED_AGAIN),
+            identity.limits_id,
+            sorted(ENDED_BY_LIMITS),
         ],
     )

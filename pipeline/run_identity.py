@@ -1,4 +1,4 @@
-"""The four settings ids under which a run's results stand, and what each stands for."""
+"""The settings ids under which a run's results stand, and what each stands for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PACKING_REVISION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class RunIdentity:
-    """Ids of a run's segmenter, packing, model and prompt.
+    """Ids of a run's segmenter, packing, model, prompt and limits.
 
     Attributes:
         meanings: id to the settings it was made from: the rows of the ``settings`` table.
@@ -24,6 +24,7 @@ class RunIdentity:
     packing_id: str
     model_id: str
     prompt_id: str
+    limits_id: str
     meanings: Mapping[str, Mapping[str, object]]
 
     @classmethod
@@ -34,13 +35,15 @@ class RunIdentity:
         packing: Mapping[str, object],
         model: Mapping[str, object],
         prompt: Mapping[str, object],
+        limits: Mapping[str, object],
     ) -> "RunIdentity":
-        """Identity of these settings; anything that changes a result must be in one of them."""
+        """Identity of these settings; what changes a result must be in one of them."""
         groups = {
             "segmenter": {"revision": SEGMENTER_REVISION, **segmenter},
             "packing": {"revision": PACKING_REVISION, **packing},
             "model": dict(model),
             "prompt": dict(prompt),
+            "limits": dict(limits),
         }
         ids = {kind: settings_id(kind, meaning) for kind, meaning in groups.items()}
         return cls(
@@ -48,5 +51,6 @@ class RunIdentity:
             packing_id=ids["packing"],
             model_id=ids["model"],
             prompt_id=ids["prompt"],
+            limits_id=ids["limits"],
             meanings={ids[kind]: meaning for kind, meaning in groups.items()},
         )

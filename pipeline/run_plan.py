@@ -7,6 +7,7 @@ that a stage never has to guess and an id never hides one.
 import os
 from dataclasses import dataclass, replace
 
+from flexivideo.checkpoints import check_checkpoint
 from flexivideo.model_identity import model_digest
 from flexivideo.prompts import caption_prompt
 from flexivideo.visual_spec import VisualSpec
@@ -38,7 +39,8 @@ def plan_run(settings: IndexSettings) -> RunPlan:
     """Settle all defaults; reads the checkpoint's files, not its weights into memory.
 
     Raises:
-        ModelError: if the model cannot be found or is of another architecture.
+        ModelError: if the model cannot be found or loaded, or is of another architecture.
+        SettingsError: if the model has no room for what is asked.
     """
     asked = settings.caption
     if asked.model is not None and os.path.isdir(asked.model):
@@ -50,12 +52,13 @@ def plan_run(settings: IndexSettings) -> RunPlan:
         temporal_resample=asked.temporal_resample,
         max_pixels=settings.packing.max_pixels,
     )
+    prompt = asked.prompt or caption_prompt(model)
+    check_checkpoint(model, prompt=prompt, max_new_tokens=asked.max_new_tokens)
     segmentation = replace(
         settings.segmentation,
         sample_fps=settings.segmentation.sample_fps or spec.sample_fps,
         tau=settings.segmentation.tau or spec.tau,
     )
-    prompt = asked.prompt or caption_prompt(model)
     identity = RunIdentity.of(
         segmenter={
             "detector": "ats",
@@ -81,6 +84,13 @@ def plan_run(settings: IndexSettings) -> RunPlan:
             "dtype": asked.dtype,
         },
         prompt={"prompt": prompt, "max_new_tokens": asked.max_new_tokens, "decoding": "greedy"},
+        limits={
+            "progress_timeout_s": settings.decode.progress_timeout_s,
+            "memory_limit_mib": settings.decode.memory_limit_mib,
+            "tries": settings.decode.tries,
+            "max_duration_s": settings.decode.max_duration_s,
+            "max_size_mib": settings.decode.max_size_mib,
+        },
     )
     return RunPlan(
         decode=DecodePlan(

@@ -66,6 +66,7 @@ VIDEOS = _schema(
     _column("packing_id", pa.string(), "how scenes became clips; see settings"),
     _MODEL_ID,
     _PROMPT_ID,
+    _column("limits_id", pa.string(), "limits of the decode; see settings"),
     _COMMIT_ID,
     _column("scenes_commit_id", pa.string(), "commit that wrote the scenes"),
     _column("committed_at", TIMESTAMP, "time of the commit"),
@@ -131,8 +132,10 @@ RUNS = _schema(
 )
 
 SETTINGS = _schema(
-    _column("settings_id", pa.string(), "a segmenter_id, packing_id, model_id or prompt_id"),
-    _column("kind", pa.string(), "segmenter, packing, model or prompt"),
+    _column(
+        "settings_id", pa.string(), "a segmenter_id, packing_id, model_id, prompt_id or limits_id"
+    ),
+    _column("kind", pa.string(), "segmenter, packing, model, prompt or limits"),
     _column("meaning", pa.string(), "what it stands for, JSON"),
 )
 

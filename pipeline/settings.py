@@ -5,9 +5,10 @@ sentence is its help. Whatever changes a result is part of an id (see :class:`Ru
 """
 
 from dataclasses import dataclass, field
-from math import isfinite
+from importlib.util import find_spec
 
 from flexivideo.errors import SettingsError
+from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, in_ranges
 
 __all__ = [
     "CaptionSettings",
@@ -18,6 +19,11 @@ __all__ = [
     "PoolSettings",
     "SegmentationSettings",
 ]
+
+DAY_S = 24 * 3600.0
+
+# Kernels that transformers offers for Qwen2.5-VL.
+ATTENTIONS = ("eager", "sdpa", "flash_attention_2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +45,8 @@ class SegmentationSettings:
     ats_stride: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("sample_fps", "tau"):
-            value = getattr(self, name)
-            if value is not None and not (isfinite(value) and value > 0):
-                raise SettingsError(f"{name} is {value}; expected a number above zero")
-        _at_least(self, max_scene_frames=1, ats_side_px=16, ats_stride=1)
+        in_ranges(self, sample_fps=ABOVE_ZERO, tau=ABOVE_ZERO, max_scene_frames=AT_LEAST_ONE)
+        in_ranges(self, ats_side_px=(16, 16384), ats_stride=(1, 1024))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +68,8 @@ class PackingSettings:
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("clip_s", "min_clip_s", "cut_delta"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value > 0):
-                raise SettingsError(f"{name} is {value}; expected a number above zero")
-        _at_least(self, max_clip_tokens=1)
+        in_ranges(self, clip_s=ABOVE_ZERO, min_clip_s=ABOVE_ZERO, cut_delta=ABOVE_ZERO)
+        in_ranges(self, max_clip_tokens=AT_LEAST_ONE, max_pixels=AT_LEAST_ONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +93,9 @@ class DecodeSettings:
     thumbnails: bool = True
 
     def __post_init__(self) -> None:
-        if not self.progress_timeout_s > 0:
-            raise SettingsError(
-                f"progress_timeout_s is {self.progress_timeout_s}; expected seconds above zero"
-            )
-        _at_least(self, memory_limit_mib=64, tries=1)
+        in_ranges(self, progress_timeout_s=(0.1, DAY_S), tries=(1, 100))
+        in_ranges(self, memory_limit_mib=(64, 2**30), max_duration_s=ABOVE_ZERO)
+        in_ranges(self, max_size_mib=AT_LEAST_ONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +107,7 @@ class CaptionSettings:
         prompt: What the model is asked of each clip. Default: the checkpoint's own prompt.
         max_new_tokens: Longest caption, tokens.
         dtype: float32, bfloat16 or float16.
-        attention: Attention kernel. Default: flash-attn where installed, else torch's own.
+        attention: sdpa, eager or flash_attention_2. Default: flash-attn where installed, else sdpa.
         temporal_resample: tei, pi or pi_const. Default: the checkpoint's; tei for a stock model.
         batch_clips: Clips handed to a model actor at a time.
         batch_tokens: Most tokens (visual, prompt and new ones) in one forward pass.
@@ -131,7 +129,17 @@ class CaptionSettings:
             raise SettingsError(
                 f"temporal_resample is {self.temporal_resample!r}; expected tei, pi or pi_const"
             )
-        _at_least(self, max_new_tokens=1, batch_clips=1, batch_tokens=1)
+        if self.attention not in (None, *ATTENTIONS):
+            raise SettingsError(
+                f"attention is {self.attention!r}; expected {', '.join(ATTENTIONS)}"
+            )
+        if self.attention == "flash_attention_2" and not find_spec("flash_attn"):
+            raise SettingsError(
+                "attention is 'flash_attention_2', and flash-attn is not installed; expected it "
+                "(pip install 'flexivideo[flash]'), or sdpa"
+            )
+        in_ranges(self, max_new_tokens=AT_LEAST_ONE)
+        in_ranges(self, batch_clips=AT_LEAST_ONE, batch_tokens=AT_LEAST_ONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +161,7 @@ class PoolSettings:
     def __post_init__(self) -> None:
         for low_name, high_name in (("decode_min", "decode_max"), ("caption_min", "caption_max")):
             low, high = getattr(self, low_name), getattr(self, high_name)
-            for name, value in ((low_name, low), (high_name, high)):
-                if value is not None and value < 1:
-                    raise SettingsError(f"{name} is {value}; expected at least 1")
+            in_ranges(self, **{low_name: AT_LEAST_ONE, high_name: AT_LEAST_ONE})
             if low is not None and high is not None and low > high:
                 raise SettingsError(
                     f"{low_name} is {low} and {high_name} is {high}; expected the first "
@@ -184,9 +190,7 @@ class CommitSettings:
             raise SettingsError(
                 f"embedding_dtype is {self.embedding_dtype!r}; expected float32 or float16"
             )
-        if not self.lease_s >= 1:
-            raise SettingsError(f"lease_s is {self.lease_s}; expected at least one second")
-        _at_least(self, every_rows=1)
+        in_ranges(self, every_s=(0, DAY_S), every_rows=AT_LEAST_ONE, lease_s=(1, DAY_S))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +203,3 @@ class IndexSettings:
     caption: CaptionSettings = field(default_factory=CaptionSettings)
     pools: PoolSettings = field(default_factory=PoolSettings)
     commit: CommitSettings = field(default_factory=CommitSettings)
-
-
-def _at_least(settings: object, **lowest: int) -> None:
-    for name, low in lowest.items():
-        value = getattr(settings, name)
-        if value < low:
-            raise SettingsError(f"{name} is {value}; expected at least {low}")

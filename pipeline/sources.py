@@ -30,6 +30,7 @@ class Listing:
     Attributes:
         left: after iteration, extension to number of files that folders held and that were left
             because no video is known under that extension.
+        unreadable: after iteration, folders that could not be listed, each with the reason.
     """
 
     def __init__(self, sources: Sequence[str]) -> None:
@@ -47,10 +48,12 @@ class Listing:
                 )
         self._named = [path for source in sources for path in _expand(source)]
         self.left: Counter[str] = Counter()
+        self.unreadable: list[str] = []
 
     def __iter__(self) -> Iterator[VideoRef]:
         """Each video once, folders in the order of their names."""
         self.left.clear()
+        self.unreadable.clear()
         seen: set[str] = set()
         for path in self._named:
             for file in self._folder(path) if os.path.isdir(path) else (path,):
@@ -60,7 +63,7 @@ class Listing:
                     yield local_ref(uri)
 
     def _folder(self, folder: str) -> Iterator[str]:
-        for parent, folders, files in os.walk(folder):
+        for parent, folders, files in os.walk(folder, onerror=self._note_unreadable):
             folders.sort()
             for name in sorted(files):
                 extension = os.path.splitext(name)[1].removeprefix(".").lower()
@@ -68,6 +71,9 @@ class Listing:
                     yield os.path.join(parent, name)
                 else:
                     self.left[extension] += 1
+
+    def _note_unreadable(self, error: OSError) -> None:
+        self.unreadable.append(f"{error.filename}: {error.strerror}")
 
 
 def local_ref(uri: str) -> VideoRef:

@@ -34,12 +34,13 @@ class ManualClock:
         self.now += timedelta(seconds=seconds)
 
 
-def make_identity(**model: Any) -> RunIdentity:
+def make_identity(limits: str = "default", **model: Any) -> RunIdentity:
     return RunIdentity.of(
         segmenter={"tau": 0.2},
         packing={"clip_s": 10},
         model={"name": "tiny"} | model,
         prompt={"prompt": "Describe."},
+        limits={"name": limits},
     )
 
 

@@ -20,7 +20,10 @@ from flexivideo.errors import DatasetError, LeaseLost
 from pipeline.assembly import Assembler
 from pipeline.commit import Committer
 from pipeline.index_session import open_for_index
+from pipeline.outcomes import Status
+from pipeline.records import VideoRef
 from pipeline.resume import undone
+from pipeline.run_identity import RunIdentity
 from pipeline.settings import CommitSettings
 from pipeline.store import LocalStore
 from pipeline.views import connect
@@ -149,14 +152,20 @@ def test_a_new_model_does_all_again_and_its_rows_are_the_current_ones(tmp_path):
     assert len(current(tmp_path)["scenes"]) == 3 * 6
 
 
-def test_unavailable_videos_are_tried_again_and_failed_ones_are_not(tmp_path):
-    store = LocalStore(str(tmp_path))
+def test_what_is_tried_again_by_a_later_run_is_what_the_store_or_the_limits_ended(tmp_path):
+    store, refs = LocalStore(str(tmp_path)), {status: make_ref(status) for status in Status}
     with writing(store) as committer, Assembler() as assembler:
-        for ref, status in zip(REFS, ("unavailable", "failed", "quarantined"), strict=True):
-            rows = video_rows(ref, n_clips=0, status=status, error_kind="corrupt")
-            committer.add(*assembler.push(rows))
+        for status, ref in refs.items():
+            committer.add(*assembler.push(video_rows(ref, status=status)))
         committer.commit()
-    assert list(undone(store, make_identity(), REFS)) == [REFS[0]]
+
+    def again(identity: RunIdentity) -> list[VideoRef]:
+        return list(undone(store, identity, refs.values()))
+
+    assert again(make_identity()) == [refs["unavailable"]]
+    assert again(make_identity(limits="higher")) == [
+        refs[name] for name in ("unavailable", "quarantined", "skipped")
+    ]
 
 
 @contextmanager

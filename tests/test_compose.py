@@ -43,7 +43,7 @@ def archive(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     model = str(save_stock(tmp_path_factory.mktemp("model"), seed=4))
-    identity = RunIdentity.of(segmenter={}, packing={}, model={}, prompt={})
+    identity = RunIdentity.of(segmenter={}, packing={}, model={}, prompt={}, limits={})
     caption = CaptionPlan(
         settings=CaptionSettings(model=model, max_new_tokens=4, batch_clips=4),
         prompt="Describe.",

@@ -1,5 +1,7 @@
 import io
 import json
+import os
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -17,7 +19,12 @@ from jobs.display import (
 from pipeline.progress import Progress
 
 PREVIEW = RunPreview(
-    n_listed=3, n_done=1, left={"txt": 2, "": 1}, out="/root/[index]", model="embedded"
+    n_listed=3,
+    n_done=1,
+    left={"txt": 2, "": 1},
+    unreadable=(),
+    out="/root/[index]",
+    model="embedded",
 )
 
 
@@ -49,6 +56,15 @@ def test_a_person_reads_plan_and_summary(kind, snapshot):
         assert word in shown
     for word in ("completed", "1 success", "1 failed", "1 empty", "1.000 hours", "busy"):
         assert word in shown
+
+
+def test_names_from_the_disk_cannot_hurt_the_plan():
+    left = {os.fsdecode(b"\xff\x1b[31m"): 1}
+    preview = replace(PREVIEW, left=left, unreadable=(os.fsdecode(b"/a\xff: denied"), "/b: denied"))
+    sentence = preview.sentence()
+    assert sentence.isprintable()
+    sentence.encode("utf-8")
+    assert "2 folders could not be read, the first /a\\udcff: denied" in sentence
 
 
 def test_json_is_one_object_a_line_and_nothing_else(snapshot):

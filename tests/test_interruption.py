@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 
 import pytest
 
@@ -36,6 +37,22 @@ def test_handlers_are_put_back_and_may_be_set_again():
         os.kill(os.getpid(), signal.SIGTERM)
         assert interruption.received == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def start_a_library_that_ends_the_process(interruption):
+    with interruption.starting():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(10_000_000):
+            pass
+
+
+def test_a_librarys_own_end_of_the_process_is_an_interruption():
+    with Interruption() as interruption:
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            start_a_library_that_ends_the_process(interruption)
+        os.kill(os.getpid(), signal.SIGINT)  # ours again
+        assert interruption.received == signal.SIGINT
 
 
 def test_no_except_exception_swallows_it():

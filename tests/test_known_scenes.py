@@ -27,7 +27,9 @@ SEGMENTATION = SegmentationSettings(sample_fps=2.0, tau=0.3)
 
 
 def identity_of(segmentation: SegmentationSettings) -> RunIdentity:
-    return RunIdentity.of(segmenter=asdict(segmentation), packing={}, model={}, prompt={})
+    return RunIdentity.of(
+        segmenter=asdict(segmentation), packing={}, model={}, prompt={}, limits={}
+    )
 
 
 def commit_under(store: Store, segmentation: SegmentationSettings, *refs: VideoRef) -> None:

@@ -63,3 +63,15 @@ def test_a_dangling_link_is_listed(tmp_path):
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     (ref,) = Listing([str(tmp_path)])
     assert ref.size_bytes is None
+
+
+def test_a_folder_that_cannot_be_listed_is_named(archive, monkeypatch):
+    """Its path is longer than the kernel takes: what no permission can change, also for root."""
+    monkeypatch.chdir(archive)
+    for _ in range(20):
+        os.mkdir("d" * 250)
+        os.chdir("d" * 250)
+    listing = Listing([str(archive)])
+    assert names(listing, archive) == ["b.mp4", "a/c.MKV"]
+    (unreadable,) = listing.unreadable
+    assert unreadable.endswith("File name too long")

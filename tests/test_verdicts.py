@@ -3,7 +3,6 @@ import pytest
 from flexivideo.errors import SourceUnavailable, VideoRejected
 from pipeline.decode import DecodeReport
 from pipeline.outcomes import ErrorKind, Status
-from pipeline.retry import is_done
 from pipeline.verdicts import (
     quarantine,
     verdict_of_decode,
@@ -60,7 +59,3 @@ def test_a_message_says_what_was_seen():
     assert "SIGSEGV, at each of 2 tries" in (
         quarantine(ErrorKind.CRASHED, "the decoder died of SIGSEGV", 2).message or ""
     )
-
-
-def test_only_what_the_store_did_is_tried_again_by_later_runs():
-    assert [status for status in Status if not is_done(status)] == [Status.UNAVAILABLE]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flexivideo.errors import SettingsError
+from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, in_ranges
 from pipeline.settings import DecodeSettings, SegmentationSettings
 
 __all__ = ["DataSettings", "FinetuneSettings", "OptimizationSettings", "RunSettings"]
@@ -34,6 +35,9 @@ class DataSettings:
     prompt: str | None = None
     max_pixels: int | None = None
     max_clip_tokens: int = 16384
+
+    def __post_init__(self) -> None:
+        in_ranges(self, max_pixels=AT_LEAST_ONE, max_clip_tokens=AT_LEAST_ONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +73,9 @@ class OptimizationSettings:
             raise SettingsError(
                 f"optimizer is {self.optimizer!r}; expected {' or '.join(OPTIMIZERS)}"
             )
-        for name in ("epochs", "global_batch", "lr", "max_grad_norm"):
-            _above_zero(self, name)
-        if not 0 <= self.warm_up < 1:
-            raise SettingsError(f"warm_up is {self.warm_up}; expected a share of the steps, 0 to 1")
+        in_ranges(self, epochs=ABOVE_ZERO, steps=AT_LEAST_ONE, global_batch=AT_LEAST_ONE)
+        in_ranges(self, lr=ABOVE_ZERO, warm_up=(0, 1), weight_decay=(0, 1))
+        in_ranges(self, max_grad_norm=ABOVE_ZERO, contrast_weight=(0, 1e6), seed=(0, 2**32 - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +109,9 @@ class RunSettings:
     dtype: str = "bfloat16"
 
     def __post_init__(self) -> None:
-        for name in ("batch_tokens", "loaders", "save_steps", "keep_checkpoints", "eval_steps"):
-            _above_zero(self, name)
-        if self.workers is not None:
-            _above_zero(self, "workers")
+        in_ranges(self, workers=AT_LEAST_ONE, batch_tokens=AT_LEAST_ONE, loaders=(1, 1024))
+        in_ranges(self, threads=AT_LEAST_ONE, save_steps=AT_LEAST_ONE, eval_steps=AT_LEAST_ONE)
+        in_ranges(self, keep_checkpoints=AT_LEAST_ONE, max_failures=(0, 2**31 - 1))
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise SettingsError(f"dtype is {self.dtype!r}; expected float32, bfloat16 or float16")
 
@@ -134,9 +136,3 @@ class FinetuneSettings:
             raise SettingsError(
                 "optimizer is muon with fsdp; Muon needs whole matrices: expected adamw, or no fsdp"
             )
-
-
-def _above_zero(settings: object, name: str) -> None:
-    value = getattr(settings, name)
-    if not value > 0:
-        raise SettingsError(f"{name} is {value}; expected a number above zero")
