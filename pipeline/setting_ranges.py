@@ -1,7 +1,5 @@
 """What numbers a person may set: one rule and one sentence for all settings."""
 
-from math import inf
-
 from flexivideo.errors import SettingsError
 
 __all__ = ["ABOVE_ZERO", "AT_LEAST_ONE", "in_ranges"]
@@ -29,6 +27,4 @@ def in_ranges(settings: object, **ranges: Range) -> None:
 def _words(low: float, high: float) -> str:
     if (low, high) == ABOVE_ZERO:
         return "a number above zero"
-    if (low, high) == AT_LEAST_ONE or high == inf:
-        return f"at least {low:g}"
-    return f"a number from {low:g} to {high:g}"
+    return f"a number from {low:,.12g} to {high:,.12g}"
