@@ -1,25 +1,26 @@
 """Captions and vectors of clips, batched across videos under a token budget.
 
 The vision tower runs once a batch over all scenes of all its clips (its attention never crosses a
-scene, so packing changes nothing), and its output serves both the caption and the vector.
+scene, so packing changes nothing), and the language model reads the clips once for both the caption
+and the vector.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from torch.nn import functional
 
 from flexivideo.checkpoints import load_model, load_processor
-from flexivideo.embedding import embed_inputs, embed_texts
+from flexivideo.embedding import embed_texts
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import ClipInput, FlexiVideoProcessor, SceneInput
 from flexivideo.prompts import EMBEDDING_PROMPT
+from flexivideo.shared_prefill import SharedPrefill, around_clip
 from flexivideo.visual_spec import VisualSpec
 
 __all__ = ["CaptionEngine", "CaptionResult", "ClipInput", "SceneInput", "pack_by_tokens"]
@@ -150,52 +151,25 @@ class CaptionEngine:
     def _caption_batch(
         self, clips: Sequence[ClipInput], question: str, max_new_tokens: int
     ) -> list[CaptionResult]:
-        vision = {
-            name: tensor.to(self.model.device)
-            for name, tensor in self.processor.vision_inputs(clips).items()
-        }
-        encoded = self.model.get_video_features(
-            vision.pop("pixel_values_videos"), vision["video_grid_thw"], return_dict=True
-        )
-        vectors = embed_inputs(
-            self.model, **self._inputs(EMBEDDING_PROMPT, clips, vision, encoded, 0)
-        )
+        head, tail = around_clip(question)
+        same_head, vector_tail = around_clip(self.processor.prompt(EMBEDDING_PROMPT))
+        if head != same_head:
+            raise ModelError(
+                f"the chat template puts the question before the clip ({head[-80:]!r}); expected "
+                f"the clip first, as Qwen2.5-VL's does"
+            )
+        prefill = SharedPrefill(self.model, self.processor, clips, head=head)
+        vectors = functional.normalize(prefill.last_hidden(vector_tail).float(), dim=-1)
         if not torch.isfinite(vectors).all():
             raise ModelError(
                 "the model gave no finite numbers for a clip; expected finite pixels, and a dtype "
                 "wide enough for the weights (try bfloat16 or float32)"
             )
-        inputs = self._inputs(question, clips, vision, encoded, max_new_tokens)
-        sequences = self.model.generate(
-            **inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1
-        )
-        answers = sequences[:, inputs["input_ids"].shape[1] :].cpu()
+        answers = prefill.generate(tail, max_new_tokens=max_new_tokens).cpu()
         return [
             self._result(answer, clip, vector)
             for answer, clip, vector in zip(answers, clips, vectors.cpu().numpy(), strict=True)
         ]
-
-    def _inputs(
-        self,
-        text: str,
-        clips: Sequence[ClipInput],
-        vision: dict[str, Tensor],
-        encoded: BaseModelOutputWithPooling,
-        max_new_tokens: int,
-    ) -> dict[str, Any]:
-        question = text if "<|video_pad|>" in text else self.processor.prompt(text)
-        tokens = self.processor.text_inputs([question] * len(clips), clips)
-        longest = tokens["input_ids"].shape[1] + max_new_tokens
-        context = self.model.config.text_config.max_position_embeddings
-        if longest > context:
-            raise ModelError(
-                f"a clip takes {longest} tokens with its prompt and caption; expected at most the "
-                f"model's {context}: lower max_clip_tokens, max_pixels or clip_s"
-            )
-        on_device = {name: tensor.to(self.model.device) for name, tensor in tokens.items()}
-        # A copy of the outer object: the model concatenates the features in place of its field.
-        outputs = BaseModelOutputWithPooling(pooler_output=encoded.pooler_output)
-        return on_device | vision | {"mm_encoder_outputs": {"video": outputs}}
 
     def _result(
         self, answer: Tensor, clip: ClipInput, vector: NDArray[np.float32]

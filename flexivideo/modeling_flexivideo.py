@@ -19,7 +19,6 @@ from transformers.conversion_mapping import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
-    Qwen2_5_VisionTransformerPretrainedModel,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLModel,
     Qwen2_5_VLTextModel,
@@ -27,6 +26,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.position_ids import rope_index
+from flexivideo.scene_vision import SceneVisionTransformer
 
 __all__ = ["FlexiVideoForConditionalGeneration", "FlexiVideoModel"]
 
@@ -39,7 +39,7 @@ class FlexiVideoModel(Qwen2_5_VLModel):
     def __init__(self, config: FlexiVideoConfig) -> None:
         # Past Qwen2_5_VLModel's own __init__: it would build the same parts a second time.
         super(Qwen2_5_VLModel, self).__init__(config)
-        self.visual = Qwen2_5_VisionTransformerPretrainedModel._from_config(config.vision_config)
+        self.visual = SceneVisionTransformer._from_config(config.vision_config)
         self.language_model = Qwen2_5_VLTextModel._from_config(config.text_config)
         self.rope_deltas = None
         self.post_init()

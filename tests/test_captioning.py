@@ -1,10 +1,16 @@
 import numpy as np
 import pytest
+import torch
 from tiny_checkpoints import save_stock, tiny_flexivideo, tiny_tokenizer
+from torch.nn import functional
 
 from flexivideo.captioning import CaptionEngine, ClipInput, SceneInput, pack_by_tokens
+from flexivideo.embedding import embed_inputs
+from flexivideo.errors import ModelError
 from flexivideo.model_identity import model_digest
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.prompts import EMBEDDING_PROMPT
+from flexivideo.shared_prefill import SharedPrefill, around_clip
 
 ASK = {"prompt": "Describe.", "max_new_tokens": 12}
 
@@ -26,11 +32,36 @@ def clips(engine, rng):
 
 def test_batches_say_what_singles_say_in_the_order_of_the_clips(engine, clips):
     together = engine.caption(clips, max_batch_tokens=100_000, **ASK)
+    assert {result.status for result in together} <= {"success", "truncated"}
     for clip, result in zip(clips, together, strict=True):
         (alone,) = engine.caption([clip], max_batch_tokens=1, **ASK)
         assert (result.caption, result.status) == (alone.caption, alone.status)
         assert result.n_visual_tokens == engine.processor.n_visual_tokens(clip)
         assert result.embedding == pytest.approx(alone.embedding, abs=1e-5)
+
+
+@torch.inference_mode()
+def test_one_reading_of_the_clips_gives_what_a_reading_for_each_prompt_gives(engine, clips):
+    """Tokens of generate() and vectors of embed_inputs(), each from its whole prompt."""
+    model, processor = engine.model, engine.processor
+    head, tail = around_clip(processor.prompt("Describe."))
+    _, vector_tail = around_clip(processor.prompt(EMBEDDING_PROMPT))
+    prefill = SharedPrefill(model, processor, clips, head=head)
+    vectors = functional.normalize(prefill.last_hidden(vector_tail), dim=-1)
+    answers = prefill.generate(tail, max_new_tokens=12)
+    expected = embed_inputs(
+        model, **processor(text=processor.prompt(EMBEDDING_PROMPT), clips=clips)
+    )
+    torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=1e-5)
+    whole = processor(text=processor.prompt("Describe."), clips=clips)
+    sequences = model.generate(**whole, max_new_tokens=12, do_sample=False)
+    assert torch.equal(answers, sequences[:, whole["input_ids"].shape[1] :])
+
+
+def test_a_prompt_with_two_clips_or_none_is_refused():
+    for prompt in ("Describe.", "<|video_pad|> or <|video_pad|>"):
+        with pytest.raises(ModelError, match="expected one"):
+            around_clip(prompt)
 
 
 def test_clips_that_differ_have_embeddings_that_differ(engine, clips):

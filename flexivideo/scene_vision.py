@@ -1,0 +1,91 @@
+"""Qwen2.5-VL's vision tower with scenes side by side: same weights, same numbers, fewer calls.
+
+Attention never leaves its window (a scene, or a part of its picture), so windows of equal length
+are a batch. The parent attends to one window after another, and a batch of clips has thousands.
+Patches do not overlap, so their embedding is one matrix product.
+
+Shapes: N patches of all scenes, D width, H heads, n windows of L patches.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VisionPatchEmbed,
+    Qwen2_5_VisionTransformerPretrainedModel,
+    Qwen2_5_VLVisionAttention,
+    apply_rotary_pos_emb_vision,
+)
+
+from flexivideo.configuration_flexivideo import FlexiVideoVisionConfig
+
+__all__ = ["SceneVisionTransformer"]
+
+
+class SceneVisionTransformer(Qwen2_5_VisionTransformerPretrainedModel):
+    """The tower; loads the parent's tensors."""
+
+    config: FlexiVideoVisionConfig
+
+    def __init__(self, config: FlexiVideoVisionConfig, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        self.patch_embed = _PatchEmbed(
+            patch_size=config.patch_size,
+            temporal_patch_size=config.temporal_patch_size,
+            in_channels=config.in_channels,
+            embed_dim=config.hidden_size,
+        )
+        for block in self.blocks:
+            block.attn = _WindowAttention(config)
+        self.post_init()
+
+
+class _PatchEmbed(Qwen2_5_VisionPatchEmbed):
+    """The convolution whose stride is its kernel, as what it is: a matrix."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Embeddings [N, D] of patches [N, C * T * P * P]."""
+        kernel = self.proj.weight.flatten(1)
+        return functional.linear(hidden_states.to(kernel.dtype), kernel)
+
+
+class _WindowAttention(Qwen2_5_VLVisionAttention):
+    """Attention within windows, all windows of one length at once."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        cu_seqlens: Tensor,
+        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        max_seqlen: int | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Output [N, D] for inputs [N, D]; windows end at ``cu_seqlens`` [n + 1]."""
+        if self.config._attn_implementation != "sdpa":  # flash-attn takes all windows as they are
+            return super().forward(
+                hidden_states, cu_seqlens, position_embeddings, max_seqlen, **kwargs
+            )
+        if position_embeddings is None:
+            raise ValueError("no position_embeddings came; expected the cosines and sines")
+        n_patches = len(hidden_states)
+        parts = self.qkv(hidden_states).reshape(n_patches, 3, self.num_heads, -1)
+        query, key, value = parts.permute(1, 0, 2, 3).unbind(0)
+        query, key = apply_rotary_pos_emb_vision(query, key, *position_embeddings)
+        attended = torch.empty_like(value)
+        for patches in _equal_windows(cu_seqlens):
+            q, k, v = (part[patches].transpose(1, 2) for part in (query, key, value))
+            mixed = functional.scaled_dot_product_attention(q, k, v, scale=self.scaling)
+            attended[patches] = mixed.transpose(1, 2)
+        return self.proj(attended.reshape(n_patches, -1))
+
+
+def _equal_windows(cu_seqlens: Tensor) -> Iterator[Tensor]:
+    """Numbers [n, L] of the patches in the windows of each length that occurs."""
+    starts, lengths = cu_seqlens[:-1].long(), cu_seqlens.diff()
+    for length in lengths.unique().tolist():
+        if length:
+            within = torch.arange(length, device=starts.device)
+            yield starts[lengths == length, None] + within

@@ -1,0 +1,141 @@
+"""What several prompts about the same clips begin with goes through the language model once.
+
+A clip's vector and its caption come from two prompts that differ only after the clip, and the clip
+is nearly all of both. Its keys and values are computed once and continued by either.
+
+Shapes: B clips, L tokens up to the end of the clips (padded on the left), K tokens of a tail.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from flexivideo.errors import ModelError
+from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
+from flexivideo.processing_flexivideo import VIDEO_PAD, ClipInput, FlexiVideoProcessor
+
+__all__ = ["SharedPrefill", "around_clip"]
+
+
+class SharedPrefill:
+    """Clips that the language model has read, ready for what is asked about them."""
+
+    def __init__(
+        self,
+        model: FlexiVideoForConditionalGeneration,
+        processor: FlexiVideoProcessor,
+        clips: Sequence[ClipInput],
+        *,
+        head: str,
+    ) -> None:
+        """Encode the clips and read them.
+
+        Args:
+            model: the model.
+            processor: its processor.
+            clips: B clips.
+            head: text up to the clip, such as :func:`around_clip` gives.
+        """
+        self._model, self._processor = model, processor
+        vision = self._on_device(processor.vision_inputs(clips))
+        features = model.get_video_features(
+            vision.pop("pixel_values_videos"), vision["video_grid_thw"], return_dict=True
+        )
+        self._vision = vision
+        self._tokens = self._on_device(
+            processor.text_inputs([head + VIDEO_PAD] * len(clips), clips)
+        )
+        self._n_read = self._tokens["input_ids"].shape[1]
+        self._cache = DynamicCache(config=model.config.text_config)
+        self._check_room(0)
+        model.model(
+            input_ids=self._tokens["input_ids"],
+            attention_mask=self._tokens["attention_mask"],
+            position_ids=self._positions(self._tokens),
+            past_key_values=self._cache,
+            use_cache=True,
+            mm_encoder_outputs={
+                "video": BaseModelOutputWithPooling(pooler_output=features.pooler_output)
+            },
+        )
+
+    def last_hidden(self, tail: str) -> Tensor:
+        """Hidden states [B, D] at the last token of a tail; what was read stays as it was."""
+        tokens = self._with(tail)
+        n_tail = tokens["input_ids"].shape[1] - self._n_read
+        self._check_room(n_tail)
+        outputs = self._model.model(
+            input_ids=tokens["input_ids"][:, self._n_read :],
+            attention_mask=tokens["attention_mask"],
+            position_ids=self._positions(tokens)[:, :, self._n_read :],
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._cache.crop(-n_tail)
+        hidden: Tensor = outputs.last_hidden_state[:, -1]
+        return hidden
+
+    def generate(self, tail: str, *, max_new_tokens: int) -> Tensor:
+        """New tokens [B, at most max_new_tokens] after a tail, greedily; uses up what was read."""
+        tokens = self._with(tail)
+        n_asked = tokens["input_ids"].shape[1]
+        self._check_room(n_asked - self._n_read + max_new_tokens)
+        counted = (tokens["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        sequences: Tensor = self._model.generate(
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            position_ids=torch.cat([counted[None], self._positions(tokens)]),
+            past_key_values=self._cache,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+        )
+        return sequences[:, n_asked:]
+
+    def _with(self, tail: str) -> dict[str, Tensor]:
+        """Tokens of clips and tail."""
+        ids = self._processor.tokenizer(tail, add_special_tokens=False, return_tensors="pt")
+        row = ids["input_ids"].to(self._model.device)
+        added = {
+            "input_ids": row,
+            "attention_mask": torch.ones_like(row),
+            "mm_token_type_ids": torch.zeros_like(row),
+        }
+        return {
+            name: torch.cat([self._tokens[name], value.expand(len(self._tokens[name]), -1)], dim=1)
+            for name, value in added.items()
+        }
+
+    def _positions(self, tokens: dict[str, Tensor]) -> Tensor:
+        positions, _ = self._model.model.get_rope_index(**tokens, **self._vision)
+        return positions
+
+    def _check_room(self, n_more: int) -> None:
+        longest, context = (
+            self._n_read + n_more,
+            self._model.config.text_config.max_position_embeddings,
+        )
+        if longest > context:
+            raise ModelError(
+                f"a clip takes {longest} tokens with its prompt and caption; expected at most the "
+                f"model's {context}: lower max_clip_tokens, max_pixels or clip_s"
+            )
+
+    def _on_device(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
+
+
+def around_clip(prompt: str) -> tuple[str, str]:
+    """The text before a prompt's clip, and the text after it.
+
+    Raises:
+        ModelError: if it does not have exactly one clip.
+    """
+    head, *tails = prompt.split(VIDEO_PAD)
+    if len(tails) != 1:
+        raise ModelError(f"the prompt has {len(tails)} {VIDEO_PAD}; expected one: {prompt[:80]!r}")
+    return head, tails[0]
