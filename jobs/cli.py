@@ -4,10 +4,12 @@ Exit codes: 0 all listed inputs have a terminal row, 1 the run could not finish 
 ``--strict``, a video failed), 2 usage.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import duckdb
 from cyclopts import App, Group, Parameter
 from rich.console import Console
 from rich.markup import escape
@@ -157,11 +159,15 @@ def sql(root: str, query: str | None = None, *, json: Flag = False) -> int:
     query: str
         DuckDB SQL. Default: read from standard input.
     json: bool
-        Print one JSON object a row.
+        Print one JSON object a row; bytes in base64.
     """
-    from jobs.show import sql as run_sql
+    from jobs.sql import print_json, print_tables
 
-    run_sql(root, sys.stdin.read() if query is None else query, as_json=json, console=Console())
+    asked = sys.stdin.read() if query is None else query
+    if json:
+        print_json(root, asked, out=sys.stdout)
+    else:
+        print_tables(root, asked, console=Console())
     return 0
 
 
@@ -222,6 +228,16 @@ def main(arguments: list[str] | None = None) -> None:
     except SettingsError as error:
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_USAGE)
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_ERROR)
+    except duckdb.Error as error:
+        errors.print(
+            f"flexivideo: the dataset cannot be read: {escape(str(error))}; expected whole parts "
+            f"of our own: restore the file from a copy, or index into another root",
+            highlight=False,
+        )
+        sys.exit(EXIT_ERROR)
     except (FlexiVideoError, OSError) as error:  # OSError: a full disk, say, which names itself
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_ERROR)

@@ -1,7 +1,5 @@
-"""``flexivideo show`` and ``flexivideo sql``: what a dataset holds, for a person."""
+"""``flexivideo show``: what a dataset holds, for a person."""
 
-import json
-import sys
 from itertools import takewhile
 from typing import Any
 
@@ -10,14 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flexivideo.errors import DatasetError, SettingsError
+from flexivideo.errors import DatasetError
 from flexivideo.model_identity import model_digest
 from flexivideo.plain_words import EMBEDDED_LIMITS
 from jobs.display import duration, printable
 from pipeline.local_uri import FILE_SCHEME, to_path, to_uri
 from pipeline.views import connect
 
-__all__ = ["show_dataset", "show_video", "sql"]
+__all__ = ["cell", "show_dataset", "show_video"]
 
 # Captions and names are printed whole up to here.
 MAX_CELL_CHARACTERS = 400
@@ -50,12 +48,12 @@ def show_dataset(root: str, *, limit: int, console: Console) -> None:
     lines = [
         {
             "id": video_id[:8],
-            "video": _cell(name.removeprefix(folder)),
+            "video": cell(name.removeprefix(folder)),
             "status": status if error_kind is None else f"{status}: {error_kind}",
             "length": duration(duration_s),
             "scenes": str(n_scenes),
             "clips": str(n_clips),
-            "first caption": _cell(caption),
+            "first caption": cell(caption),
         }
         for name, (video_id, _, status, error_kind, duration_s, n_scenes, n_clips, caption) in zip(
             names, rows, strict=True
@@ -92,8 +90,8 @@ def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None
     """
     connection = connect(root)
     video_id, uri, status, error_kind, message = _find(connection, root, video)
-    console.print(f"[bold]{_cell(to_path(uri))}[/bold]  {video_id}")
-    console.print(status if error_kind is None else f"{status}: {error_kind}: {_cell(message)}")
+    console.print(f"[bold]{cell(to_path(uri))}[/bold]  {video_id}")
+    console.print(status if error_kind is None else f"{status}: {error_kind}: {cell(message)}")
     clips = connection.execute(
         """SELECT clip_index, start_s, end_s, n_scenes, boundary, caption, caption_status
            FROM clips WHERE video_id = ? ORDER BY start_pts""",
@@ -101,7 +99,7 @@ def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None
     ).fetchall()
     table = Table("clip", "from", "to", "scenes", "starts at", "caption")
     for index, start_s, end_s, n_scenes, boundary, caption, caption_status in clips:
-        text = _cell(caption)
+        text = cell(caption)
         if caption_status != "success":
             text += escape(f" [{caption_status}]")
         if console.width < TABLE_WIDTH:
@@ -114,29 +112,6 @@ def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None
     if scenes:
         console.print(_scene_table(connection, video_id))
     _say_limits(connection, console)
-
-
-def sql(root: str, query: str, *, as_json: bool, console: Console) -> None:
-    """Run a query over the views and print its rows.
-
-    Raises:
-        SettingsError: if DuckDB refuses the query; the message is DuckDB's.
-    """
-    connection = connect(root)
-    try:
-        result = connection.execute(query)
-        names = [column[0] for column in result.description or []]
-        rows = result.fetchall()
-    except duckdb.Error as error:
-        raise SettingsError(f"the query failed: {error}") from error
-    if as_json:
-        for row in rows:
-            sys.stdout.write(json.dumps(dict(zip(names, row, strict=True)), default=str) + "\n")
-        return
-    table = Table(*(escape(name) for name in names))
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    console.print(table)
 
 
 def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple:
@@ -191,7 +166,8 @@ def _scene_table(connection: duckdb.DuckDBPyConnection, video_id: str) -> Table:
     return table
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as a cell of a table, shortened, its control characters spelled out."""
     text = printable("" if value is None else str(value))
     if len(text) > MAX_CELL_CHARACTERS:
         text = text[: MAX_CELL_CHARACTERS - 1] + "…"

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from flexivideo.errors import VideoRejected
 from pipeline.encryption import is_encrypted
 from pipeline.outcomes import ErrorKind
+from pipeline.shortage import raise_if_short
 
 __all__ = ["OpenVideo", "open_video"]
 
@@ -86,6 +87,7 @@ def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
             },
         )
     except (av.error.FFmpegError, ValueError) as error:
+        raise_if_short(error)
         raise VideoRejected(
             ErrorKind.NOT_A_VIDEO,
             f"no container format was recognised ({_reason(error)}); expected a video file",

@@ -12,6 +12,7 @@ import av
 from av.video.frame import VideoFrame
 
 from pipeline.container import OpenVideo
+from pipeline.shortage import raise_if_short
 
 __all__ = ["DecodeReport", "TimedFrame", "timed_frames"]
 
@@ -99,6 +100,7 @@ def _images(
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
+            raise_if_short(error)
             _count_failure(report, error)
             failures_in_a_row += 1
             if failures_in_a_row >= MAX_FAILURES_IN_A_ROW:

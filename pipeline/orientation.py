@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from flexivideo.errors import VideoRejected
 from pipeline.outcomes import ErrorKind
+from pipeline.shortage import raise_if_short
 
 __all__ = ["Orientation", "UprightScaler"]
 
@@ -76,13 +77,17 @@ class UprightScaler:
 
         Raises:
             VideoRejected: unsupported_codec, for a pixel format that cannot be converted.
+            MemoryError: if the machine ran short of memory or threads.
         """
         lying = (width_px, height_px) if self._orientation.transposed else (height_px, width_px)
         try:
             scaled = self._reformatter.reformat(
                 image, width=lying[1], height=lying[0], format="rgb24", interpolation="BICUBIC"
             )
+        except MemoryError:  # also libav's own, which is an FFmpegError too
+            raise
         except (FFmpegError, ValueError) as error:
+            raise_if_short(error)
             raise VideoRejected(
                 ErrorKind.UNSUPPORTED_CODEC,
                 f"frames of {image.width} x {image.height} {image.format.name} cannot be turned "

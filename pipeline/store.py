@@ -125,14 +125,27 @@ def open_store(root: str) -> LocalStore:
     """Store of a root; nothing is made before something is written.
 
     Raises:
-        SettingsError: if the root is a URL, or exists and is no folder.
+        SettingsError: if the root is a URL, has no usable name, or exists and is no folder.
     """
     path = to_path(root)
+    if not path or "\\" in path or not _is_utf8(path):
+        raise SettingsError(
+            f"root {root!r} cannot be used; expected a name of UTF-8 characters without a "
+            f"backslash, which the Parquet readers' globs could find"
+        )
     if "://" in path:
         raise SettingsError(f"root {root!r} is a URL; this release writes to local folders")
     if os.path.lexists(path) and not os.path.isdir(path):
         raise SettingsError(f"root {root!r} is a file; expected a folder, or a name that is free")
     return LocalStore(path)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of a name that are no text
+        return False
+    return True
 
 
 def _sync(path: Path) -> None:

@@ -6,18 +6,24 @@ whole videos at any time, whatever a run is doing. Nothing is written.
 
 import os
 import re
+from fnmatch import fnmatch
 
 import duckdb
 import pyarrow as pa
 
 from flexivideo.errors import DatasetError
 from pipeline.schemas import PARTITIONS, TABLES
-from pipeline.store import open_store
+from pipeline.store import Store, open_store
 
 __all__ = ["connect"]
 
 # Tables without a commit of their own are shown as they are.
 PLAIN_TABLES = ("runs", "settings")
+
+# What a table's files are called; what else lies there is not ours.
+PARTS = "part-*.parquet"
+
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.date32(): "DATE"}
 
 # Which column of ``videos`` names the commit that a table's current rows stand under.
 COMMIT_COLUMNS = {
@@ -38,7 +44,7 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
         DatasetError: if there is no dataset under the root.
     """
     store = open_store(root)
-    if next(store.list("videos"), None) is None:
+    if not _has_parts(store, "videos"):
         raise DatasetError(
             f"there is no dataset in {root!r}: no file under {os.path.join(root, 'videos')}; "
             f"expected the --out of an index run"
@@ -46,7 +52,7 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     for table in TABLES:
-        _source(connection, store.root, table, has_parts=any(store.list(table)))
+        _source(connection, store.root, table, has_parts=_has_parts(store, table))
     # Commit ids sort as the commits do; the latest one of a video is its current row.
     connection.execute(
         """CREATE VIEW videos AS SELECT * FROM all_videos
@@ -61,22 +67,36 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def _has_parts(store: Store, table: str) -> bool:
+    return any(fnmatch(os.path.basename(path), PARTS) for path in store.list(table))
+
+
 def _source(
     connection: duckdb.DuckDBPyConnection, root: str, table: str, *, has_parts: bool
 ) -> None:
+    """A view of all rows of a table: our columns, whatever other version wrote its parts."""
     view = table if table in PLAIN_TABLES else f"all_{table}"
-    if not has_parts:
-        in_path = sorted(PARTITIONS.get(table, pa.schema([])), key=lambda column: column.name)
-        columns = [*TABLES[table], *in_path]  # in the order in which DuckDB reads them
-        connection.register(f"empty_{table}", pa.schema(columns).empty_table())
-        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM empty_{table}")
-        return
-    pattern = f"{_literal(root)}/{table}/**/*.parquet".replace("'", "''")
-    connection.execute(
-        f"""CREATE VIEW {view} AS
-            SELECT * FROM read_parquet('{pattern}', hive_partitioning = true,
-                                       union_by_name = true)"""
-    )
+    # Sorted, as DuckDB itself gives columns that stand in the path.
+    in_path = sorted(PARTITIONS.get(table, pa.schema([])), key=lambda column: column.name)
+    columns = [*TABLES[table], *in_path]
+    connection.register(f"empty_{table}", pa.schema(columns).empty_table())
+    rows = f"SELECT * FROM empty_{table}"
+    if has_parts:
+        if table == "embeddings":  # whose width only the parts know
+            rows = f"SELECT * EXCLUDE (embedding) FROM empty_{table}"
+        pattern = f"{_literal(root)}/{table}/**/{PARTS}".replace("'", "''")
+        # By hand, since DuckDB would also take a folder above the root for a column.
+        values = [
+            f"CAST(regexp_extract(filename, '.*/{column.name}=([^/]*)/', 1)"
+            f" AS {_SQL_TYPES[column.type]}) AS {column.name}"
+            for column in in_path
+        ]
+        parts = f"""SELECT {", ".join(["* EXCLUDE (filename)", *values])}
+                    FROM read_parquet('{pattern}', hive_partitioning = false,
+                                      union_by_name = true, filename = true)"""
+        names = ", ".join(column.name for column in columns)
+        rows = f"SELECT {names} FROM ({rows} UNION ALL BY NAME {parts})"
+    connection.execute(f"CREATE VIEW {view} AS {rows}")
 
 
 def _literal(path: str) -> str:

@@ -74,3 +74,9 @@ def test_a_file_is_no_root(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="is a file"):
         open_store(str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("root", ["", "back\\slash", "not-utf8-\udcff"])
+def test_a_root_that_readers_could_not_find_is_refused(root):
+    with pytest.raises(SettingsError, match="cannot be used"):
+        open_store(root)

@@ -23,6 +23,7 @@ from dataset_helpers import (
 
 from flexivideo.errors import DatasetError
 from pipeline.assembly import Assembler
+from pipeline.resume import undone
 from pipeline.schemas import PARTITIONS, SCHEMA_VERSION, TABLES
 from pipeline.store import LocalStore
 from pipeline.views import connect
@@ -144,3 +145,42 @@ def test_an_empty_view_has_the_columns_of_a_full_one(root, tmp_path, table):
     assert empty.names == full.names
     for name in set(full.names) - {"embedding"}:  # its width is not known yet
         assert empty.field(name).type == full.field(name).type
+
+
+@pytest.mark.parametrize(
+    "name", ["segmenter_id=abc", "video_id=1", "ingest_date=2020-01-01", "model=qwen", "status=x"]
+)
+def test_folders_above_the_root_are_no_columns(tmp_path, name):
+    """Data lakes are full of such names."""
+    store = LocalStore(str(tmp_path / name / "root"))
+    commit_videos(store, REFS, identity=IDENTITY)
+    assert list(undone(store, IDENTITY, REFS)) == []
+    found = connect(store.root).execute(
+        """SELECT DISTINCT status, segmenter_id, ingest_date::VARCHAR, model FROM videos
+           JOIN clips USING (video_id) JOIN embeddings USING (clip_id, ingest_date)"""
+    )
+    day = "2026-01-02"
+    assert found.fetchall() == [("success", IDENTITY.segmenter_id, day, IDENTITY.model_id)]
+
+
+def test_what_is_not_a_part_is_not_read(tmp_path):
+    store = LocalStore(str(tmp_path))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / ".DS_Store").write_bytes(b"x")
+    with pytest.raises(DatasetError, match="no dataset"):
+        connect(store.root)
+    assert list(undone(store, IDENTITY, REFS)) == REFS
+    commit_videos(store, REFS, identity=IDENTITY)
+    pq.write_table(pa.table({"uri": [["no"]]}), tmp_path / "videos" / "foreign.parquet")
+    assert connect(store.root).execute("SELECT count(*) FROM videos").fetchall() == [(2,)]
+
+
+def test_parts_of_a_version_without_a_column_are_read_with_nulls(tmp_path):
+    store = LocalStore(str(tmp_path))
+    commit_videos(store, REFS, identity=IDENTITY)
+    for part in parts(tmp_path, "videos"):
+        older = pq.read_table(part, partitioning=None).drop_columns(["limits_id"])
+        pq.write_table(older, part)
+    assert list(undone(store, IDENTITY, REFS)) == []
+    rows = connect(store.root).execute("SELECT DISTINCT limits_id FROM videos").fetchall()
+    assert rows == [(None,)]
