@@ -112,9 +112,15 @@ class SceneSegmenter:
 def segment(
     frames_THWC: Iterable[Frame], *, tau: float, max_scene_frames: int = 64, stride: int = 1
 ) -> list[Scene]:
-    """Scenes of frames that are all there; see :class:`SceneSegmenter`."""
+    """Scenes of frames that are all there; see :class:`SceneSegmenter`.
+
+    Raises:
+        ValueError: if there is no frame, or as the segmenter does.
+    """
     segmenter = SceneSegmenter(tau=tau, max_scene_frames=max_scene_frames, stride=stride)
     steps = [segmenter.push(frame) for frame in frames_THWC]
+    if not steps:
+        raise ValueError("no frame came; expected at least one")
     starts = [index for index, step in enumerate(steps) if step.starts_scene]
     return [
         Scene(

@@ -89,6 +89,11 @@ def test_settings_out_of_range_are_named(arguments, named):
         SceneSegmenter(**arguments)
 
 
+def test_no_frame_has_no_scenes():
+    with pytest.raises(ValueError, match="at least one"):
+        segment(np.empty((0, 4, 6, 3), np.uint8), tau=0.2)
+
+
 def test_frames_of_another_kind_or_size_are_refused_with_both_shapes():
     segmenter = SceneSegmenter(tau=0.2)
     with pytest.raises(ValueError, match="float64"):
