@@ -110,10 +110,12 @@ def test_two_executions_give_the_same_rows(shots):
 
 
 @pytest.mark.parametrize(
-    ("limits", "kind"), [({"max_duration_s": 3.0}, "too_long"), ({"max_size_mib": 0}, "too_large")]
+    ("limits", "kind"), [({"max_duration_s": 3.0}, "too_long"), ({"max_size_mib": 1}, "too_large")]
 )
-def test_what_the_settings_exclude_is_skipped(shots, limits, kind):
-    clips, outcome = rows_of(shots, make_plan(**limits))
+def test_what_the_settings_exclude_is_skipped(shots, tmp_path, limits, kind):
+    padded = tmp_path / "padded.mp4"
+    padded.write_bytes(shots.read_bytes() + bytes(2**20))
+    clips, outcome = rows_of(padded, make_plan(**limits))
     assert (outcome["status"], outcome["error_kind"]) == ("skipped", kind)
     assert outcome["n_rows"] == outcome["n_clips"] == len(clips) == 0
 
