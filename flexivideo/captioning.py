@@ -18,8 +18,9 @@ from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.embedding import embed_texts
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from flexivideo.processing_flexivideo import ClipInput, FlexiVideoProcessor, SceneInput
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import EMBEDDING_PROMPT
+from flexivideo.scene_patches import ClipInput, SceneInput
 from flexivideo.shared_prefill import SharedPrefill, around_clip
 from flexivideo.visual_spec import VisualSpec
 

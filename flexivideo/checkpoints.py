@@ -68,11 +68,6 @@ def load_model(
     if spec.temporal_resample != loaded.config.temporal_resample:
         if loaded.config.temporal_resample == "tei":
             expand_patch_embedding(loaded, t_init=spec.t_init, mode=spec.temporal_resample)
-        elif spec.temporal_resample == "tei":
-            raise ModelError(
-                f"{folder} holds an expanded kernel ({loaded.config.temporal_resample}); "
-                f"expected pi or pi_const for it, not tei"
-            )
         loaded.config.temporal_resample = spec.temporal_resample
     return loaded.to(device).eval()
 

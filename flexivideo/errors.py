@@ -92,4 +92,4 @@ class TrainingError(FlexiVideoError):
 
 
 class DatasetError(FlexiVideoError):
-    """A root is not a dataset of ours, is broken, or has another schema version."""
+    """A root is not a dataset of ours, or is broken."""

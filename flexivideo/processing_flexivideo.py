@@ -1,65 +1,34 @@
-"""From scenes to what the model takes: virtual frames, normalised patches, text with placeholders.
+"""Clips and texts to what the model takes: patches, grids, times, and text with placeholders.
 
-Shapes: T raw frames, V virtual frames of a scene, H, W pixels, 3 RGB, P patch side, M patches a
-side to a token, K scenes of a clip, N patches, B batch, L tokens of a sequence.
+Shapes: T raw frames, V virtual frames of a scene, H, W pixels, 3 RGB, P patch side, K scenes of a
+clip, N patches, B batch, L tokens of a sequence.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
+from flexivideo.scene_patches import (
+    ClipInput,
+    SceneInput,
+    clip_patches,
+    resize_frames,
+    still_clip,
+)
 from flexivideo.segmentation import segment
-from flexivideo.virtual_frames import to_virtual_frames
 from flexivideo.visual_spec import VisualSpec
 
-__all__ = ["ClipInput", "FlexiVideoProcessor", "SceneInput"]
-
-# CLIP's statistics, which Qwen2.5-VL's vision tower was trained with.
-IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
-IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+__all__ = ["FlexiVideoProcessor"]
 
 VISION_START, VIDEO_PAD, VISION_END = "<|vision_start|>", "<|video_pad|>", "<|vision_end|>"
 TEXT_TYPE, VIDEO_TYPE = 0, 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class SceneInput:
-    """A scene at the size the model sees.
-
-    Attributes:
-        frames: uint8 [T,H,W,3] raw, or float16/float32 [V,H,W,3] virtual.
-        n_frames: T, also where virtual frames stand for them.
-        start_s: start, seconds.
-        end_s: end, seconds, not included.
-    """
-
-    frames: NDArray[np.generic]
-    n_frames: int
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipInput:
-    """A run of scenes that gets one caption."""
-
-    scenes: tuple[SceneInput, ...]
-
-    def __post_init__(self) -> None:
-        sizes = {scene.frames.shape[1:] for scene in self.scenes}
-        if len(sizes) != 1:
-            raise ValueError(
-                f"a clip has {len(self.scenes)} scenes of sizes {sorted(sizes)}; "
-                f"expected at least one scene, all of one size"
-            )
 
 
 class FlexiVideoProcessor(ProcessorMixin):
@@ -114,7 +83,7 @@ class FlexiVideoProcessor(ProcessorMixin):
         images: Sequence[NDArray[np.uint8]] | None = None,
         fps: float | None = None,
         clips: Sequence[ClipInput] | None = None,
-        **_: Any,
+        return_tensors: str = "pt",
     ) -> BatchFeature:
         """A batch of one visual a text.
 
@@ -122,9 +91,10 @@ class FlexiVideoProcessor(ProcessorMixin):
             text: B texts, each with one ``<|video_pad|>``, such as :meth:`prompt` makes; a single
                 text serves all visuals.
             videos: B arrays uint8 [T,H,W,3], segmented by ATS at this checkpoint's tau.
-            images: B arrays uint8 [H,W,3], each a scene of one frame, which repeats itself.
+            images: B arrays uint8 [H,W,3], each a scene of repeated frames, instead.
             fps: rate of the videos' frames; default: the checkpoint's.
             clips: B clips already segmented, instead.
+            return_tensors: "pt", the only kind.
 
         Returns:
             input_ids, attention_mask, mm_token_type_ids [B, L], padded on the left;
@@ -132,17 +102,27 @@ class FlexiVideoProcessor(ProcessorMixin):
             [B, K] float64, padded with the last start.
 
         Raises:
-            ValueError: if the counts differ, or a text has not exactly one placeholder.
+            ValueError: if the counts differ, visuals of several kinds come, or a text has not
+                exactly one placeholder.
         """
-        if clips is None:
-            frames = [image[None] for image in images] if images is not None else (videos or [])
-            clips = [self.segment(video, fps=fps or self.sample_fps) for video in frames]
-        texts = [text] * len(clips) if isinstance(text, str) else list(text or [])
-        if len(texts) != len(clips) or not clips:
+        given = [kind for kind in (videos, images, clips) if kind is not None]
+        if len(given) != 1 or return_tensors != "pt":
             raise ValueError(
-                f"{len(texts)} texts came with {len(clips)} visuals; expected one visual a text"
+                f"{len(given)} kinds of visuals came and return_tensors is {return_tensors!r}; "
+                f"expected one of videos, images and clips, and 'pt'"
             )
-        return BatchFeature({**self.vision_inputs(clips), **self.text_inputs(texts, clips)})
+        if images is not None:
+            visuals = [still_clip(image, self.spec) for image in images]
+        elif videos is not None:
+            visuals = [self.segment(video, fps=fps or self.sample_fps) for video in videos]
+        else:
+            visuals = list(clips or [])
+        texts = [text] * len(visuals) if isinstance(text, str) else list(text or [])
+        if len(texts) != len(visuals) or not visuals:
+            raise ValueError(
+                f"{len(texts)} texts came with {len(visuals)} visuals; expected one visual a text"
+            )
+        return BatchFeature({**self.vision_inputs(visuals), **self.text_inputs(texts, visuals)})
 
     def prompt(self, question: str) -> str:
         """Text of one user turn about one clip, ready for the answer."""
@@ -178,19 +158,10 @@ class FlexiVideoProcessor(ProcessorMixin):
         most_scenes = max(len(clip.scenes) for clip in clips)
         patches, grids, starts = [], [], []
         for clip in clips:
-            virtual = np.stack(
-                [
-                    to_virtual_frames(
-                        scene.frames,
-                        scene.n_frames,
-                        mode=self.temporal_resample,
-                        t_init=self.t_init,
-                    )
-                    for scene in clip.scenes
-                ]
-            )
-            patches.append(self._patches(torch.from_numpy(virtual)))
-            grids.append([len(virtual), *(side // self.patch_size for side in virtual.shape[2:4])])
+            patches.append(clip_patches(clip, self.spec))
+            height, width = clip.scenes[0].frames.shape[1:3]
+            sides = height // self.patch_size, width // self.patch_size
+            grids.append([len(clip.scenes), *sides])
             start_s = [scene.start_s for scene in clip.scenes]
             starts.append(start_s + [start_s[-1]] * (most_scenes - len(start_s)))
         return {
@@ -222,35 +193,6 @@ class FlexiVideoProcessor(ProcessorMixin):
         """Visual tokens of a clip: scenes times tokens of a frame."""
         height, width = clip.scenes[0].frames.shape[1:3]
         return len(clip.scenes) * height * width // (self.patch_size * self.merge_size) ** 2
-
-    def _patches(self, virtual_KVHWC: Tensor) -> Tensor:
-        """Patches [N, 3 * V * P * P] in Qwen2-VL's order: token by token, M x M patches each."""
-        n_scenes, n_virtual, height, width, channels = virtual_KVHWC.shape
-        factor = self.patch_size * self.merge_size
-        if height % factor or width % factor:
-            raise ValueError(
-                f"frames are {width} x {height} px; expected multiples of {factor}, such as "
-                f"{self.spec.frame_size(height, width)[::-1]}"
-            )
-        mean, std = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
-        pixels = (virtual_KVHWC.float() / 255 - mean) / std
-        rows, columns = height // factor, width // factor
-        side, merge = self.patch_size, self.merge_size
-        pixels = pixels.reshape(
-            n_scenes, n_virtual, rows, merge, side, columns, merge, side, channels
-        )
-        # K, rows, columns, merge rows, merge columns, channels, V, patch rows, patch columns
-        pixels = pixels.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
-        return pixels.reshape(-1, channels * n_virtual * side * side)
-
-
-def resize_frames(frames_THWC: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Frames at another (height, width), bicubic with antialiasing as Qwen2-VL's processor."""
-    if frames_THWC.shape[1:3] == size:
-        return frames_THWC
-    frames = torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2)
-    scaled = functional.interpolate(frames, size=size, mode="bicubic", antialias=True)
-    return scaled.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 AutoProcessor.register(FlexiVideoConfig, FlexiVideoProcessor)

@@ -16,7 +16,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from flexivideo.processing_flexivideo import VIDEO_PAD, ClipInput, FlexiVideoProcessor
+from flexivideo.processing_flexivideo import VIDEO_PAD, FlexiVideoProcessor
+from flexivideo.scene_patches import ClipInput
 
 __all__ = ["SharedPrefill", "around_clip"]
 

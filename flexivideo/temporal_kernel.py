@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "STOCK_TAPS",
     "TemporalResample",
     "check_mode",
     "expand_kernel",
     "refit_kernel",
     "refit_matrix",
     "resampling_matrix",
+    "tap_means",
 ]
+
+# Taps of Qwen2.5-VL's patch embedding.
+STOCK_TAPS = 2
 
 TemporalResample = Literal["tei", "pi", "pi_const"]
 
@@ -99,6 +104,18 @@ def refit_matrix(t_new: int, t_init: int, mode: str) -> Array:
     return refit
 
 
+def tap_means(t_new: int, t_old: int = STOCK_TAPS) -> Array:
+    """Weights [t_old, t_new] that take the mean of the frames which share a tap of "tei".
+
+    Frame t falls to tap t mod t_old; where no frame falls to a tap, the scene's last one does.
+    """
+    tap = np.arange(t_new) % t_old
+    weights = (np.arange(t_old)[:, None] == tap).astype(np.float64)
+    weights[t_new:, -1] = 1.0
+    means: Array = weights / weights.sum(axis=1, keepdims=True)
+    return means
+
+
 def refit_kernel(kernel_OCTPP: NDArray[np.floating], t_new: int, mode: str) -> Array:
     """The kernel [O, C, t_new, P, P] for scenes of ``t_new`` frames.
 
@@ -109,10 +126,7 @@ def refit_kernel(kernel_OCTPP: NDArray[np.floating], t_new: int, mode: str) -> A
     check_mode(mode)
     kernel: Array = kernel_OCTPP.astype(np.float64)
     if mode == "tei":
-        from flexivideo.virtual_frames import virtual_frame_weights
-
-        weights = virtual_frame_weights(t_new, mode="tei", t_init=kernel.shape[2])
-        fitted: Array = np.einsum("octpq,tn->ocnpq", kernel, weights)
+        fitted: Array = np.einsum("octpq,tn->ocnpq", kernel, tap_means(t_new, kernel.shape[2]))
     else:
         fitted = np.einsum("nt,octpq->ocnpq", refit_matrix(t_new, kernel.shape[2], mode), kernel)
     return fitted

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BatchFeature
 
-from flexivideo.processing_flexivideo import VIDEO_PAD, ClipInput, FlexiVideoProcessor
+from flexivideo.processing_flexivideo import VIDEO_PAD, FlexiVideoProcessor
 from flexivideo.prompts import EMBEDDING_PROMPT
+from flexivideo.scene_patches import ClipInput
 
 __all__ = [
     "IGNORED",

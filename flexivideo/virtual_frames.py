@@ -12,12 +12,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from flexivideo.temporal_kernel import check_mode, refit_matrix
+from flexivideo.temporal_kernel import STOCK_TAPS, check_mode, refit_matrix, tap_means
 
 __all__ = ["n_virtual_frames", "stored_frames", "to_virtual_frames", "virtual_frame_weights"]
-
-# Taps of Qwen2.5-VL's patch embedding, and so the virtual frames of "tei".
-STOCK_TAPS = 2
 
 # Half precision keeps a mean of 8-bit pixels to 1/16 of a grey level and whole levels exactly.
 STORED_DTYPE = np.float16
@@ -44,11 +41,7 @@ def virtual_frame_weights(n_frames: int, *, mode: str, t_init: int) -> NDArray[n
         raise ValueError(f"a scene has {n_frames} frames; expected at least 1")
     check_mode(mode)
     if mode == "tei":
-        tap = np.arange(n_frames) % STOCK_TAPS
-        weights = (np.arange(STOCK_TAPS)[:, None] == tap).astype(np.float64)
-        if n_frames == 1:
-            weights[:] = 1.0
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = tap_means(n_frames)
     else:
         weights = refit_matrix(n_frames, t_init, mode).T.copy()
     weights.setflags(write=False)

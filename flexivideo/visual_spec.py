@@ -82,7 +82,8 @@ class VisualSpec:
             max_pixels: instead of the checkpoint's (a stock Qwen2.5-VL: 448 * 448 a frame).
 
         Raises:
-            ModelError: if there is no such checkpoint, or it is of another architecture.
+            ModelError: if there is no such checkpoint, it is of another architecture, or cannot
+                work in that mode.
             SettingsError: if max_pixels leaves no room for one visual token.
         """
         folder = checkpoint_folder(model)
@@ -92,6 +93,13 @@ class VisualSpec:
             raise ModelError(
                 f"{folder}: the checkpoint's model_type is {architecture!r}; "
                 f"expected {OURS} or {STOCK} (Qwen2.5-VL)"
+            )
+        own_mode = config.get("temporal_resample", "tei")
+        mode = temporal_resample or own_mode
+        if mode == "tei" != own_mode:
+            raise ModelError(
+                f"{folder} holds an expanded kernel ({own_mode}); expected pi or pi_const for "
+                f"temporal_resample, not tei"
             )
         pixels = _preprocessor(folder)
         vision = config.get("vision_config") or {}
@@ -110,7 +118,7 @@ class VisualSpec:
             merge_size=vision.get("spatial_merge_size", 2),
             min_pixels=min(pixels.get("min_pixels", factor**2), most),
             max_pixels=most,
-            temporal_resample=temporal_resample or config.get("temporal_resample", "tei"),
+            temporal_resample=mode,
             t_init=config.get("t_init", DEFAULT_T_INIT),
             tau=config.get("tau", DEFAULT_TAU),
             sample_fps=config.get("sample_fps", DEFAULT_SAMPLE_FPS),

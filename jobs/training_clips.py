@@ -14,8 +14,9 @@ from torch.utils.data import IterableDataset
 from transformers import BatchFeature
 
 from flexivideo.plain_words import Judgement, judge
-from flexivideo.processing_flexivideo import ClipInput, FlexiVideoProcessor, SceneInput
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.rendered_world import render, sample_shot
+from flexivideo.scene_patches import ClipInput, SceneInput
 from flexivideo.scenery import sample_scenery
 from flexivideo.segmentation import segment
 

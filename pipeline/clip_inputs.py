@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from flexivideo.processing_flexivideo import ClipInput, SceneInput
+from flexivideo.scene_patches import ClipInput, SceneInput
 
 __all__ = ["clip_inputs"]
 

@@ -1,7 +1,7 @@
 """Files of training records as clips: the same decoding, sampling and ATS that indexing does.
 
-A whole video is one clip, and a picture is a scene of one frame, which repeats itself. Videos are
-decoded in a supervised child, so a file that takes its decoder down costs one record.
+A whole video is one clip, and a picture is a scene of repeated frames. Videos are decoded in a
+supervised child, so a file that takes its decoder down costs one record.
 """
 
 import os
@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from flexivideo.processing_flexivideo import ClipInput, SceneInput, resize_frames
+from flexivideo.scene_patches import ClipInput, still_clip
 from flexivideo.visual_spec import VisualSpec
 from pipeline.clip_inputs import clip_inputs
-from pipeline.decode_plan import DecodePlan
+from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.decode_stage import DecodeStage
 from pipeline.indexed_scenes import IndexedScenes
 from pipeline.local_uri import to_uri
@@ -29,9 +29,6 @@ __all__ = ["MediaUnusable", "TrainingMedia"]
 
 # No clip ends before its video does, unless it becomes too large to be used.
 WHOLE_VIDEO = PackingSettings(clip_s=1e9, min_clip_s=1e9, cut_delta=1e9)
-
-# A picture shows for no time; two pictures a second is what a video's frame stands for.
-IMAGE_S = 0.5
 
 
 class MediaUnusable(Exception):
@@ -61,11 +58,7 @@ class TrainingMedia:
         """
         self._spec, self._max_clip_tokens, self._indexed = spec, max_clip_tokens, indexed
         plan = DecodePlan(
-            segmentation=replace(
-                segmentation,
-                sample_fps=segmentation.sample_fps or spec.sample_fps,
-                tau=segmentation.tau or spec.tau,
-            ),
+            segmentation=Segmentation.of(segmentation, spec),
             packing=replace(WHOLE_VIDEO, max_clip_tokens=max_clip_tokens),
             decode=replace(decode, thumbnails=False),
             spec=spec,
@@ -114,10 +107,7 @@ class TrainingMedia:
             raise MediaUnusable(f"{path} is no picture: {error}") from error
         if self._spec.tokens_per_scene(*frame.shape[:2]) > self._max_clip_tokens:
             raise self._too_large(path)
-        size = self._spec.frame_size(*frame.shape[:2])
-        frames = resize_frames(frame[None], size)
-        scene = SceneInput(frames=frames, n_frames=1, start_s=0.0, end_s=IMAGE_S)
-        return ClipInput(scenes=(scene,))
+        return still_clip(frame, self._spec)
 
     def _too_large(self, path: Path) -> MediaUnusable:
         return MediaUnusable(

@@ -10,7 +10,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForCond
 from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from flexivideo.processing_flexivideo import ClipInput, FlexiVideoProcessor, SceneInput
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.scene_patches import ClipInput, SceneInput
 
 FPS = 2.0
 

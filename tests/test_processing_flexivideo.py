@@ -3,14 +3,15 @@ import pytest
 from tiny_checkpoints import tiny_tokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from flexivideo.processing_flexivideo import (
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.scene_patches import (
     IMAGE_MEAN,
     IMAGE_STD,
     ClipInput,
-    FlexiVideoProcessor,
     SceneInput,
     resize_frames,
 )
+from flexivideo.temporal_kernel import expand_kernel, refit_kernel
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +67,48 @@ def test_a_batch_counts_the_tokens_it_places(processor, rng):
     assert batch["attention_mask"][:, -1].tolist() == [1, 1, 1]  # padded on the left
 
 
-def test_an_image_is_a_scene_of_repeated_frames(processor, rng):
+def processor_of(mode):
+    tokenizer = tiny_tokenizer()
+    return FlexiVideoProcessor(
+        tokenizer, temporal_resample=mode, chat_template=tokenizer.chat_template
+    )
+
+
+@pytest.mark.parametrize("mode", ["tei", "pi", "pi_const"])
+def test_an_image_is_a_scene_of_repeated_frames(mode, rng):
+    """A kernel answers an image as it answers the image for as many frames as it has taps."""
+    processor = processor_of(mode)
     image = rng.integers(0, 256, (60, 60, 3)).astype(np.uint8)
     text = processor.prompt("Describe.")
     one = processor(text=text, images=[image])["pixel_values_videos"]
-    many = processor(text=text, videos=[np.repeat(image[None], 7, 0)])["pixel_values_videos"]
+    many = processor(text=text, videos=[np.repeat(image[None], 12, 0)])["pixel_values_videos"]
     assert one.numpy() == pytest.approx(many.numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["tei", "pi", "pi_const"])
+def test_the_patches_answer_as_the_refitted_kernel_does_on_normalised_frames(mode, rng):
+    """<patches, w> = <normalised frames, P w>, for scenes of 1 to 64 frames.
+
+    Normalising what was summed would lose or double the mean wherever weights do not add up to 1.
+    """
+    processor, kernel = processor_of(mode), rng.standard_normal((4, 3, 2, 14, 14))
+    if mode != "tei":
+        kernel = expand_kernel(kernel, processor.t_init)
+    for n_frames in range(1, 65):
+        frames = rng.integers(0, 256, (n_frames, 28, 28, 3)).astype(np.uint8)
+        scene = SceneInput(frames=frames, n_frames=n_frames, start_s=0.0, end_s=1.0)
+        patches = processor.vision_inputs([ClipInput(scenes=(scene,))])["pixel_values_videos"]
+        answer = kernel.reshape(4, -1) @ patches[0].double().numpy()
+        seen = ((frames / 255 - IMAGE_MEAN) / IMAGE_STD)[:, :14, :14]
+        refitted = refit_kernel(kernel, n_frames, mode)
+        expected = np.einsum("octpq,tpqc->o", refitted, seen)
+        assert answer == pytest.approx(expected, rel=1e-3, abs=1e-2), n_frames
+
+
+def test_visuals_of_two_kinds_are_refused(processor):
+    frame = np.zeros((56, 56, 3), np.uint8)
+    with pytest.raises(ValueError, match="2 kinds"):
+        processor(text=processor.prompt("Describe."), images=[frame], videos=[frame[None]])
 
 
 def test_resizing_keeps_a_constant(processor):

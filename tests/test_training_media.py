@@ -40,13 +40,14 @@ def test_a_video_is_one_clip_of_all_its_scenes(media, tmp_path, rng):
         assert scene.end_s == following.start_s
 
 
-def test_a_picture_is_a_scene_of_one_frame_the_right_way_up(media, tmp_path, rng):
+def test_a_picture_is_a_scene_of_repeated_frames_the_right_way_up(media, tmp_path, rng):
     pixels = rng.integers(0, 255, (60, 90, 3)).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
     (scene,) = media.clip(record(tmp_path / "a.png", is_image=True)).scenes
-    assert scene.n_frames == 1
+    assert scene.n_frames == len(scene.frames) == SPEC.n_virtual_frames
+    assert (scene.frames == scene.frames[:1]).all()
     height_px, width_px = scene.frames.shape[1:3]
     assert (height_px, width_px) == SPEC.frame_size(90, 60)
 

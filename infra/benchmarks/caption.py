@@ -43,11 +43,12 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from flexivideo.captioning import CaptionEngine
 from flexivideo.checkpoints import load_model, load_processor
-from flexivideo.processing_flexivideo import ClipInput, FlexiVideoProcessor
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import caption_prompt
+from flexivideo.scene_patches import ClipInput
 from flexivideo.visual_spec import VisualSpec
 from pipeline.clip_inputs import clip_inputs
-from pipeline.decode_plan import DecodePlan
+from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.local_uri import to_uri
 from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
 from pipeline.sources import local_ref
@@ -253,7 +254,7 @@ def read_clips(asked: dict[str, Any], *, by_ats: bool) -> list[ClipInput]:
     spec = VisualSpec.from_pretrained(asked["stock"])
     windows: dict[str, Any] = {"tau": spec.tau} if by_ats else FIXED_2
     plan = DecodePlan(
-        segmentation=SegmentationSettings(sample_fps=spec.sample_fps, **windows),
+        segmentation=Segmentation.of(SegmentationSettings(**windows), spec),
         packing=PackingSettings(),
         decode=DecodeSettings(thumbnails=False),
         spec=spec,

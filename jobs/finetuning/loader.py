@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from flexivideo.captioning import pack_by_tokens
 from flexivideo.embedding import text_vector_inputs
-from flexivideo.processing_flexivideo import ClipInput, FlexiVideoProcessor, SceneInput
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.scene_patches import ClipInput, SceneInput
 from flexivideo.training_batches import (
     TrainingExample,
     caption_batch,
