@@ -29,13 +29,22 @@ class CompleteVideo:
         uri: where it was listed.
         version: in which version.
         outcome: its ``OUTCOME_TYPE`` as a dictionary, captions taken into account.
+        n_caption_tokens: of all its captions.
     """
 
     def __init__(
-        self, video_id: str, uri: str, version: str, outcome: dict[str, Any], spool: "_Spool"
+        self,
+        video_id: str,
+        uri: str,
+        version: str,
+        outcome: dict[str, Any],
+        spool: "_Spool",
+        *,
+        n_caption_tokens: int = 0,
     ) -> None:
         self.video_id, self.uri, self.version = video_id, uri, version
         self.outcome, self._spool = outcome, spool
+        self.n_caption_tokens = n_caption_tokens
 
     @classmethod
     def without_rows(cls, ref: VideoRef, verdict: Verdict, n_tries: int) -> "CompleteVideo":
@@ -49,8 +58,11 @@ class CompleteVideo:
         return 1 + int(self.outcome["n_clips"]) + int(self.outcome["n_scenes"])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Its clip rows in order, a batch a row; can be read again."""
-        return self._spool.batches()
+        """Its clip rows in order, a batch a row; can be read again.
+
+        Clips that had come before the video was refused after all are none of its rows.
+        """
+        return self._spool.batches(int(self.outcome["n_rows"]))
 
     def close(self) -> None:
         """Free the spool."""
@@ -108,6 +120,7 @@ class Assembler:
             row["version"][0].as_py(),
             attempt.final_outcome(),
             spool,
+            n_caption_tokens=attempt.n_caption_tokens(),
         )
 
     def _forget(self, video_id: str) -> None:
@@ -121,24 +134,34 @@ class _Attempt:
     def __init__(self) -> None:
         self.spool = _Spool()
         self._outcome: dict[str, Any] | None = None
-        self._n_caption_errors = 0
+        self._caption_errors: set[int] = set()
+        self._caption_tokens: dict[int, int] = {}
 
     def take(self, row: pa.RecordBatch) -> None:
         if row["kind"][0].as_py() == "video":
             self._outcome = row["outcome"][0].as_py()
-        elif self.spool.add(row["row_index"][0].as_py(), row):
-            status = row["caption_status"][0].as_py()
-            self._n_caption_errors += status == CaptionStatus.ERROR
+            return
+        number = row["row_index"][0].as_py()
+        if self.spool.add(number, row):
+            self._caption_tokens[number] = row["n_caption_tokens"][0].as_py() or 0
+            if row["caption_status"][0].as_py() == CaptionStatus.ERROR:
+                self._caption_errors.add(number)
 
     def is_whole(self) -> bool:
         return self._outcome is not None and self.spool.holds_all(self._outcome["n_rows"])
 
     def final_outcome(self) -> dict[str, Any]:
-        decoded = self._outcome or {}
-        verdict = verdict_with_captions(
-            decoded, n_clips=decoded["n_clips"], n_caption_errors=self._n_caption_errors
-        )
+        decoded, rows = self._outcome or {}, self._rows()
+        n_errors = sum(number in self._caption_errors for number in rows)
+        verdict = verdict_with_captions(decoded, n_clips=len(rows), n_caption_errors=n_errors)
         return outcome_of(verdict, **decoded)
+
+    def n_caption_tokens(self) -> int:
+        return sum(self._caption_tokens[number] for number in self._rows())
+
+    def _rows(self) -> range:
+        """Numbers of the rows that count: none, where the video was refused after some."""
+        return range(self._outcome["n_rows"] if self._outcome else 0)
 
 
 class _Spool:
@@ -164,8 +187,9 @@ class _Spool:
         """Whether it holds the rows 0 to n_rows - 1."""
         return len(self._where) >= n_rows and all(number in self._where for number in range(n_rows))
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        for number in sorted(self._where):
+    def batches(self, n_rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows 0 to n_rows - 1."""
+        for number in range(n_rows):
             offset, length = self._where[number]
             self._file.seek(offset)
             buffer = pa.py_buffer(self._file.read(length))

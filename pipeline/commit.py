@@ -8,23 +8,17 @@ next holder can tell whether its number was used.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import pyarrow as pa
-
-from flexivideo.errors import LeaseLost
 from pipeline.assembly import CompleteVideo
-from pipeline.identity import clip_id, digest, scene_id
+from pipeline.commit_parts import CommitParts, PartSettings
+from pipeline.identity import digest
 from pipeline.index_session import IndexSession
 from pipeline.run_identity import RunIdentity
-from pipeline.schemas import CLIPS, PARTITIONS, SCENES, THUMBNAILS, VIDEOS, embeddings_schema
 from pipeline.settings import CommitSettings
-from pipeline.tables import PartWriter, part_name
 
 __all__ = ["CommitReceipt", "Committer", "commit_id"]
 
@@ -56,8 +50,14 @@ class Committer:
         embedding_metadata: Mapping[str, str] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session, self._identity, self._settings = session, identity, settings
-        self._sample_fps, self._embedding_metadata = sample_fps, embedding_metadata
+        self._session, self._settings = session, settings
+        self._about = PartSettings(
+            identity=identity,
+            run_id=session.run_id,
+            sample_fps=sample_fps,
+            embedding_dtype=settings.embedding_dtype,
+            embedding_metadata=embedding_metadata or {},
+        )
         self._monotonic, self._last_s = monotonic, monotonic()
         self._videos: list[CompleteVideo] = []
         self._n_rows = 0
@@ -112,143 +112,23 @@ class Committer:
 
     def _write(self) -> CommitReceipt:
         self._session.check()
-        sequence, now = self._session.next_sequence(), self._session.clock()
-        parts = _Parts(self, commit_id(self._session.run_id, sequence), sequence, now)
+        sequence = self._session.next_sequence()
+        commit = commit_id(self._session.run_id, sequence)
+        parts = CommitParts(
+            self._session.store,
+            self._about,
+            commit_id=commit,
+            sequence=sequence,
+            now=self._session.clock(),
+        )
         try:
-            return parts.write(sorted(self._videos, key=lambda video: video.video_id))
+            parts.write(sorted(self._videos, key=lambda video: video.video_id))
         except OSError:
             self._session.check()  # a successor removes what we had begun: then say that
             raise
+        return CommitReceipt(sequence=sequence, commit_id=commit, n_videos=len(self._videos))
 
     def _forget_videos(self) -> None:
         for video in self._videos:
             video.close()
         self._videos, self._n_rows = [], 0
-
-
-class _Parts:
-    """The parts of one commit."""
-
-    def __init__(self, committer: Committer, commit: str, sequence: int, now: datetime) -> None:
-        self._committer, self._commit, self._sequence, self._now = committer, commit, sequence, now
-        self._identity = committer._identity
-        self._store = committer._session.store
-        in_path = {"ingest_date": f"{now:%Y-%m-%d}", "model": self._identity.model_id}
-        self._paths = {
-            table: "/".join(
-                [table, *(f"{name}={in_path[name]}" for name in columns.names), part_name(sequence)]
-            )
-            for table, columns in PARTITIONS.items()
-        }
-        self._writers: dict[str, PartWriter] = {}
-
-    def write(self, videos: list[CompleteVideo]) -> CommitReceipt:
-        marker = f"videos/{part_name(self._sequence)}"
-        with ExitStack() as leftovers:
-            video_writer = PartWriter(self._store, VIDEOS)
-            leftovers.callback(video_writer.discard)
-            video_writer.write(self._video_row(video) for video in videos)
-            for video in videos:
-                for batch in video.batches():
-                    self._write_clip(batch, leftovers)
-            for table, writer in self._writers.items():
-                self._publish(writer, self._paths[table])
-                leftovers.callback(self._store.delete, self._paths[table])
-            # From here an error leaves open whether the commit stands, and its data must stay;
-            # only a refusal says that it does not.
-            data = leftovers.pop_all()
-            try:
-                self._publish(video_writer, marker)
-            except LeaseLost:
-                data.close()
-                raise
-        return CommitReceipt(sequence=self._sequence, commit_id=self._commit, n_videos=len(videos))
-
-    def _publish(self, writer: PartWriter, path: str) -> None:
-        """Publish a part under its name, which only a successor can have taken."""
-        if not writer.publish(path):
-            raise LeaseLost(
-                f"commit {self._sequence} of run {self._committer._session.run_id} was refused: "
-                f"another run has taken {self._store.root}; nothing of this commit is visible"
-            )
-
-    def _video_row(self, video: CompleteVideo) -> dict[str, Any]:
-        outcome = {name: value for name, value in video.outcome.items() if name in VIDEOS.names}
-        identity = self._identity
-        return outcome | {
-            "video_id": video.video_id,
-            "uri": video.uri,
-            "version": video.version,
-            "sample_fps": self._committer._sample_fps,
-            "run_id": self._committer._session.run_id,
-            "segmenter_id": identity.segmenter_id,
-            "packing_id": identity.packing_id,
-            "model_id": identity.model_id,
-            "prompt_id": identity.prompt_id,
-            "limits_id": identity.limits_id,
-            "commit_id": self._commit,
-            "scenes_commit_id": self._commit,
-            "committed_at": self._now,
-        }
-
-    def _write_clip(self, batch: pa.RecordBatch, leftovers: ExitStack) -> None:
-        for row in batch.to_pylist():
-            identity, video, clip = self._identity, row["video_id"], row["clip"]
-            key = {
-                "video_id": video,
-                "commit_id": self._commit,
-                "clip_id": clip_id(
-                    video,
-                    identity.segmenter_id,
-                    identity.packing_id,
-                    identity.model_id,
-                    identity.prompt_id,
-                    clip["clip_index"],
-                ),
-                "model_id": identity.model_id,
-                "prompt_id": identity.prompt_id,
-            }
-            self._append("scenes", SCENES, self._scene_rows(row, key), leftovers)
-            self._append("clips", CLIPS, [key | clip | _caption_columns(row)], leftovers)
-            if row["embedding"] is not None:
-                schema = embeddings_schema(
-                    len(row["embedding"]),
-                    dtype=self._committer._settings.embedding_dtype,
-                    metadata=self._committer._embedding_metadata,
-                )
-                vector = key | {"embedding": row["embedding"]}
-                self._append("embeddings", schema, [vector], leftovers)
-            if row["thumbnail"] is not None:
-                self._append("thumbnails", THUMBNAILS, [key | row["thumbnail"]], leftovers)
-
-    def _scene_rows(self, row: dict[str, Any], key: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        segmenter = self._identity.segmenter_id
-        for scene in row["scenes"]:
-            yield scene | {
-                "scene_id": scene_id(key["video_id"], segmenter, scene["scene_index"]),
-                "video_id": key["video_id"],
-                "clip_index": row["clip"]["clip_index"],
-                "segmenter_id": segmenter,
-                "commit_id": self._commit,
-            }
-
-    def _append(
-        self,
-        table: str,
-        schema: pa.Schema,
-        rows: Iterable[dict[str, Any]],
-        leftovers: ExitStack,
-    ) -> None:
-        if table not in self._writers:
-            self._writers[table] = PartWriter(self._store, schema)
-            leftovers.callback(self._writers[table].discard)
-        self._writers[table].write(rows)
-
-
-def _caption_columns(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "caption": row["caption"],
-        "caption_status": row["caption_status"],
-        "caption_error": row["caption_error"],
-        "n_caption_tokens": row["n_caption_tokens"] or 0,
-    }

@@ -89,7 +89,8 @@ def open_for_index(
     lease = acquire(store, ROLE, run_id=run_id, lease_s=lease_s, clock=clock)
     try:
         session = IndexSession(store, lease, clock)
-        remove_orphans(store)
+        if lease.had_holder:  # what lies in a folder that nobody held is not ours
+            remove_orphans(store)
         with _renewing(session, lease_s / RENEWALS_PER_LEASE):
             yield session
     finally:
@@ -97,12 +98,16 @@ def open_for_index(
 
 
 def remove_orphans(store: Store) -> list[str]:
-    """Remove what dead runs left: unfinished files, and data parts that no commit names."""
+    """Remove what dead runs left: unfinished files, and data parts that no commit names.
+
+    Files that are not called as a part is, anybody may have put there: they stay.
+    """
     removed = [path for path in store.list(".staging") if path.endswith(".partial")]
     committed = _committed_sequences(store)
     for table in DATA_TABLES:
         for path in store.list(table):
-            if part_sequence(path) not in committed:
+            sequence = part_sequence(path)
+            if sequence is not None and sequence not in committed:
                 removed.append(path)
     for path in removed:
         store.delete(path)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from pipeline.store import Store
 
-__all__ = ["PartWriter", "part_name", "part_sequence", "write_part"]
+__all__ = ["SEQUENCE_DIGITS", "PartWriter", "part_name", "part_sequence", "write_part"]
 
 ROW_GROUP_ROWS = 100_000
 
@@ -20,16 +20,21 @@ BATCH_ROWS = 1024
 ROW_GROUP_BYTES = 16 * 2**20
 
 
+# Zero-padded, so that names sort as numbers do.
+SEQUENCE_DIGITS = 12
+
+
 def part_name(sequence: int) -> str:
-    """File name of a sequence number: zero-padded, so that names sort as numbers do."""
-    return f"part-{sequence:012d}.parquet"
+    """File name of a sequence number."""
+    return f"part-{sequence:0{SEQUENCE_DIGITS}d}.parquet"
 
 
 def part_sequence(path: str) -> int | None:
     """Sequence number of a part's path; None for any other file."""
     name = path.rsplit("/", 1)[-1]
     digits = name.removeprefix("part-").removesuffix(".parquet")
-    return int(digits) if name == f"part-{digits}.parquet" and digits.isdecimal() else None
+    is_part = len(digits) == SEQUENCE_DIGITS and digits.isascii() and digits.isdecimal()
+    return int(digits) if is_part and name == part_name(int(digits)) else None
 
 
 class PartWriter:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from flexivideo.errors import DatasetError
 from pipeline.schemas import PARTITIONS, TABLES
 from pipeline.store import Store, open_store
+from pipeline.tables import SEQUENCE_DIGITS
 
 __all__ = ["connect"]
 
@@ -21,7 +22,7 @@ __all__ = ["connect"]
 PLAIN_TABLES = ("runs", "settings")
 
 # What a table's files are called; what else lies there is not ours.
-PARTS = "part-*.parquet"
+PARTS, PARTS_OF_COMMITS = "part-*.parquet", f"part-{'[0-9]' * SEQUENCE_DIGITS}.parquet"
 
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.date32(): "DATE"}
 
@@ -68,7 +69,11 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
 
 
 def _has_parts(store: Store, table: str) -> bool:
-    return any(fnmatch(os.path.basename(path), PARTS) for path in store.list(table))
+    return any(fnmatch(os.path.basename(path), _parts(table)) for path in store.list(table))
+
+
+def _parts(table: str) -> str:
+    return PARTS if table in PLAIN_TABLES else PARTS_OF_COMMITS
 
 
 def _source(
@@ -84,7 +89,7 @@ def _source(
     if has_parts:
         if table == "embeddings":  # whose width only the parts know
             rows = f"SELECT * EXCLUDE (embedding) FROM empty_{table}"
-        pattern = f"{_literal(root)}/{table}/**/{PARTS}".replace("'", "''")
+        pattern = f"{_literal(root)}/{table}/**/{_parts(table)}".replace("'", "''")
         # By hand, since DuckDB would also take a folder above the root for a column.
         values = [
             f"CAST(regexp_extract(filename, '.*/{column.name}=([^/]*)/', 1)"

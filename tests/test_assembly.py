@@ -48,6 +48,17 @@ def test_doubles_change_nothing(assembler):
     assert content(video).num_rows == 3
 
 
+@pytest.mark.parametrize("outcome_first", [False, True])
+def test_clips_of_a_video_that_was_refused_after_all_are_none_of_it(assembler, outcome_first):
+    """A film may prove encrypted, changed or too long after its first clips have gone out."""
+    rows = video_rows(make_ref("a"), n_errors=1)
+    refused = video_rows(make_ref("a"), n_clips=0, status="failed", error_kind="encrypted")
+    tables = [rows.slice(0, 3), refused]
+    (video,) = pushed(assembler, *(reversed(tables) if outcome_first else tables))
+    assert content(video).num_rows == video.n_caption_tokens == 0
+    assert (video.outcome["status"], video.outcome["error_kind"]) == ("failed", "encrypted")
+
+
 def test_rows_of_two_executions_are_never_taken_for_one(assembler):
     """A retried task's blocks are spliced into the dead one's: both must be told apart."""
     ref = make_ref("a")

@@ -4,6 +4,7 @@ import dataclasses
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dataset_helpers import (
@@ -20,7 +21,7 @@ from flexivideo.errors import DatasetError, LeaseLost
 from pipeline.assembly import Assembler
 from pipeline.commit import Committer
 from pipeline.index_session import open_for_index
-from pipeline.outcomes import Status
+from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
 from pipeline.resume import undone
 from pipeline.run_identity import RunIdentity
@@ -152,20 +153,57 @@ def test_a_new_model_does_all_again_and_its_rows_are_the_current_ones(tmp_path):
     assert len(current(tmp_path)["scenes"]) == 3 * 6
 
 
-def test_what_is_tried_again_by_a_later_run_is_what_the_store_or_the_limits_ended(tmp_path):
-    store, refs = LocalStore(str(tmp_path)), {status: make_ref(status) for status in Status}
+def test_what_is_tried_again_by_a_later_run_is_what_the_videos_are_not_at_fault_for(tmp_path):
+    """The store and the model's machine may have recovered; limits may have been raised."""
+    kinds = {status: None for status in Status}
+    kinds |= {kind: "partial" for kind in (ErrorKind.OUT_OF_MEMORY, ErrorKind.MODEL_ERROR)}
+    store, refs = LocalStore(str(tmp_path)), {name: make_ref(name) for name in kinds}
     with writing(store) as committer, Assembler() as assembler:
-        for status, ref in refs.items():
-            committer.add(*assembler.push(video_rows(ref, status=status)))
+        for name, ref in refs.items():
+            ended = {"status": "partial", "error_kind": name} if kinds[name] else {"status": name}
+            committer.add(*assembler.push(video_rows(ref, **ended)))
         committer.commit()
 
-    def again(identity: RunIdentity) -> list[VideoRef]:
-        return list(undone(store, identity, refs.values()))
+    def again(identity: RunIdentity) -> set[VideoRef]:
+        return set(undone(store, identity, refs.values()))
 
-    assert again(make_identity()) == [refs["unavailable"]]
-    assert again(make_identity(limits="higher")) == [
-        refs[name] for name in ("unavailable", "quarantined", "skipped")
+    any_run = {refs["unavailable"], refs["model_error"]}
+    assert again(make_identity()) == any_run
+    others = {refs[name] for name in ("quarantined", "skipped", "out_of_memory")}
+    assert again(make_identity(limits="higher")) == any_run | others
+
+
+def test_what_others_put_under_the_root_is_never_removed(tmp_path):
+    """A root may be a folder of somebody's films, with folders called clips and thumbnails."""
+    foreign = [
+        tmp_path / name
+        for name in (
+            "clips/holiday.mp4",
+            "thumbnails/part-1.parquet",
+            "scenes/ingest_date=2026-01-01/part-00000-spark.parquet",
+            "embeddings/notes/part-٠٠٠٠٠٠٠٠٠٠٠٠.parquet",
+        )
     ]
+    early = tmp_path / "clips" / "part-000000000099.parquet"
+    for path in (*foreign, early):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    index(LocalStore(str(tmp_path)))
+    assert early.read_bytes() == b"mine"  # before the first holder nothing can be an orphan
+    early.unlink()
+    index(LocalStore(str(tmp_path)), [make_ref("later")], hours_later=2)
+    assert [path.read_bytes() for path in foreign] == [b"mine"] * len(foreign)
+
+
+def test_no_row_of_a_video_that_was_refused_after_its_first_clips_is_stored(tmp_path):
+    """Its row says no clip; captions of what is encrypted, or of another version, would be lies."""
+    store, ref = LocalStore(str(tmp_path)), REFS[0]
+    refused = video_rows(ref, n_clips=0, status="failed", error_kind="encrypted")
+    with writing(store) as committer, Assembler() as assembler:
+        whole = assembler.push(pa.concat_tables([video_rows(ref).slice(0, 3), refused]))
+        committer.add(*whole)
+        committer.commit()
+    assert [parts(tmp_path, table) for table in DATA_TABLES] == [[]] * len(DATA_TABLES)
 
 
 @contextmanager

@@ -1,0 +1,178 @@
+"""The parts of one commit: whole videos as rows of every table, written and published in order."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from flexivideo.errors import LeaseLost
+from pipeline.assembly import CompleteVideo
+from pipeline.identity import clip_id, scene_id
+from pipeline.run_identity import RunIdentity
+from pipeline.schemas import CLIPS, PARTITIONS, SCENES, THUMBNAILS, VIDEOS, embeddings_schema
+from pipeline.store import Store
+from pipeline.tables import PartWriter, part_name
+
+__all__ = ["CommitParts", "PartSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartSettings:
+    """What all rows of a run have in common.
+
+    Attributes:
+        identity: ids of the settings that they stand under.
+        run_id: the run.
+        sample_fps: sampling instants a second.
+        embedding_dtype: float32 or float16.
+        embedding_metadata: about the model, for the vectors' column.
+    """
+
+    identity: RunIdentity
+    run_id: str
+    sample_fps: float
+    embedding_dtype: str
+    embedding_metadata: Mapping[str, str]
+
+
+class CommitParts:
+    """Writes the parts of one commit."""
+
+    def __init__(
+        self,
+        store: Store,
+        about: PartSettings,
+        *,
+        commit_id: str,
+        sequence: int,
+        now: datetime,
+    ) -> None:
+        self._store, self._about = store, about
+        self._commit, self._sequence, self._now = commit_id, sequence, now
+        in_path = {"ingest_date": f"{now:%Y-%m-%d}", "model": about.identity.model_id}
+        self._paths = {
+            table: "/".join(
+                [table, *(f"{name}={in_path[name]}" for name in columns.names), part_name(sequence)]
+            )
+            for table, columns in PARTITIONS.items()
+        }
+        self._writers: dict[str, PartWriter] = {}
+
+    def write(self, videos: Sequence[CompleteVideo]) -> None:
+        """Write and publish them, the ``videos`` part last.
+
+        Raises:
+            LeaseLost: if a name is taken, which only a successor can have done; nothing of this
+                commit is visible.
+            OSError: if the store failed; whether the commit stands is for the next run to see.
+        """
+        marker = f"videos/{part_name(self._sequence)}"
+        with ExitStack() as leftovers:
+            video_writer = PartWriter(self._store, VIDEOS)
+            leftovers.callback(video_writer.discard)
+            video_writer.write(self._video_row(video) for video in videos)
+            for video in videos:
+                for batch in video.batches():
+                    self._write_clip(batch, leftovers)
+            for table, writer in self._writers.items():
+                self._publish(writer, self._paths[table])
+                leftovers.callback(self._store.delete, self._paths[table])
+            # From here an error leaves open whether the commit stands, and its data must stay;
+            # only a refusal says that it does not.
+            data = leftovers.pop_all()
+            try:
+                self._publish(video_writer, marker)
+            except LeaseLost:
+                data.close()
+                raise
+
+    def _publish(self, writer: PartWriter, path: str) -> None:
+        if not writer.publish(path):
+            raise LeaseLost(
+                f"commit {self._sequence} of run {self._about.run_id} was refused: "
+                f"another run has taken {self._store.root}; nothing of this commit is visible"
+            )
+
+    def _video_row(self, video: CompleteVideo) -> dict[str, Any]:
+        outcome = {name: value for name, value in video.outcome.items() if name in VIDEOS.names}
+        identity = self._about.identity
+        return outcome | {
+            "video_id": video.video_id,
+            "uri": video.uri,
+            "version": video.version,
+            "sample_fps": self._about.sample_fps,
+            "run_id": self._about.run_id,
+            "segmenter_id": identity.segmenter_id,
+            "packing_id": identity.packing_id,
+            "model_id": identity.model_id,
+            "prompt_id": identity.prompt_id,
+            "limits_id": identity.limits_id,
+            "commit_id": self._commit,
+            "scenes_commit_id": self._commit,
+            "committed_at": self._now,
+        }
+
+    def _write_clip(self, batch: pa.RecordBatch, leftovers: ExitStack) -> None:
+        for row in batch.to_pylist():
+            identity, video, clip = self._about.identity, row["video_id"], row["clip"]
+            key = {
+                "video_id": video,
+                "commit_id": self._commit,
+                "clip_id": clip_id(
+                    video,
+                    identity.segmenter_id,
+                    identity.packing_id,
+                    identity.model_id,
+                    identity.prompt_id,
+                    clip["clip_index"],
+                ),
+                "model_id": identity.model_id,
+                "prompt_id": identity.prompt_id,
+            }
+            self._append("scenes", SCENES, self._scene_rows(row, key), leftovers)
+            self._append("clips", CLIPS, [key | clip | _caption_columns(row)], leftovers)
+            if row["embedding"] is not None:
+                schema = embeddings_schema(
+                    len(row["embedding"]),
+                    dtype=self._about.embedding_dtype,
+                    metadata=self._about.embedding_metadata,
+                )
+                vector = key | {"embedding": row["embedding"]}
+                self._append("embeddings", schema, [vector], leftovers)
+            if row["thumbnail"] is not None:
+                self._append("thumbnails", THUMBNAILS, [key | row["thumbnail"]], leftovers)
+
+    def _scene_rows(self, row: dict[str, Any], key: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        segmenter = self._about.identity.segmenter_id
+        for scene in row["scenes"]:
+            yield scene | {
+                "scene_id": scene_id(key["video_id"], segmenter, scene["scene_index"]),
+                "video_id": key["video_id"],
+                "clip_index": row["clip"]["clip_index"],
+                "segmenter_id": segmenter,
+                "commit_id": self._commit,
+            }
+
+    def _append(
+        self,
+        table: str,
+        schema: pa.Schema,
+        rows: Iterable[dict[str, Any]],
+        leftovers: ExitStack,
+    ) -> None:
+        if table not in self._writers:
+            self._writers[table] = PartWriter(self._store, schema)
+            leftovers.callback(self._writers[table].discard)
+        self._writers[table].write(rows)
+
+
+def _caption_columns(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "caption": row["caption"],
+        "caption_status": row["caption_status"],
+        "caption_error": row["caption_error"],
+        "n_caption_tokens": row["n_caption_tokens"] or 0,
+    }
