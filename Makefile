@@ -6,10 +6,10 @@ VENV   ?= .venv
 
 PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL = $(PIP) install --quiet --constraint infra/constraints.txt
-SOURCES = pyproject.toml infra/constraints.txt \
-	$(shell find flexivideo pipeline jobs -type f -not -path '*/__pycache__/*')
+SOURCES = Makefile README.md LICENSE pyproject.toml infra/constraints.txt \
+	$(shell find flexivideo pipeline jobs -type f -not -path '*/__pycache__/*' | LC_ALL=C sort)
 
-.PHONY: demo test check clean
+.PHONY: demo test check clean FORCE
 
 demo: $(VENV)/installed
 	$(VENV)/bin/flexivideo demo
@@ -28,10 +28,18 @@ check: $(VENV)/installed-for-tests
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-$(VENV)/installed: $(SOURCES)
+# The names of all sources, so that one that is gone or renamed is noticed too.
+$(VENV)/sources: FORCE
+	@mkdir -p $(VENV)
+	@echo $(SOURCES) | cmp -s - $@ || echo $(SOURCES) > $@
+
+# Built with what is pinned and installed, so an edit needs no package index.
+$(VENV)/installed: $(SOURCES) $(VENV)/sources
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) setuptools
 	rm -rf build $(VENV)/wheel
-	$(PIP) wheel --quiet --no-deps --wheel-dir $(VENV)/wheel .
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheel .
+	rm -rf build *.egg-info
 	$(INSTALL) $(VENV)/wheel/*.whl
 	$(INSTALL) --no-deps --force-reinstall $(VENV)/wheel/*.whl
 	touch $@

@@ -6,11 +6,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
-from ray.data.exceptions import SystemException
+from ray.data.exceptions import ExecutionTimeoutError, SystemException
 from ray.exceptions import RayError
 
 from flexivideo.errors import WorkersFailed
@@ -50,7 +51,7 @@ def cluster() -> Iterator[Resources]:
             _join()
         total = ray.cluster_resources()
         yield Resources(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0))
-    except (RayError, SystemException) as error:
+    except (RayError, SystemException, ExecutionTimeoutError) as error:
         raise WorkersFailed(worker_sentence(error)) from error
     finally:
         if joined_here:
@@ -62,7 +63,9 @@ def _join() -> None:
         os.environ.setdefault(name, value)
     # Only a head of one's own can be asked for no dashboard.
     dashboard = None if os.environ.get("RAY_ADDRESS") else False
-    with _without_chatter():
+    # Workers look for modules where the driver stands, before all else; so it stands where this
+    # code is, not in whatever folder the job was started.
+    with _without_chatter(), chdir(Path(__file__).parents[1]):
         ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=dashboard)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 

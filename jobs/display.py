@@ -42,6 +42,7 @@ class RunPreview:
         n_done: of these, already done under the same settings.
         left: extension to number of files in folders that were left as no video.
         unreadable: folders that could not be listed, each with the reason.
+        linked: links to folders, which were not followed.
         out: the root.
         model: what captions.
     """
@@ -50,6 +51,7 @@ class RunPreview:
     n_done: int
     left: Mapping[str, int]
     unreadable: Sequence[str]
+    linked: Sequence[str]
     out: str
     model: str
 
@@ -64,6 +66,11 @@ class RunPreview:
                 for name, number in sorted(self.left.items())
             )
             parts.append(f"left {_count(sum(self.left.values()), 'other file')} ({kinds})")
+        if self.linked:
+            parts.append(
+                f"{_count(len(self.linked), 'link')} to folders not followed, the first "
+                f"{printable(self.linked[0])}: name it as a source to take it"
+            )
         if self.unreadable:
             parts.append(
                 f"{_count(len(self.unreadable), 'folder')} could not be read, the first "
@@ -110,6 +117,7 @@ class JsonDisplay:
             n_already_done=preview.n_done,
             left=dict(preview.left),
             unreadable=list(preview.unreadable),
+            linked=list(preview.linked),
             out=preview.out,
             model=preview.model,
         )
@@ -210,7 +218,7 @@ def _progress_line(now: Snapshot) -> str:
     queued = ", ".join(f"{stage} {number}" for stage, number in now.queued.items()) or "none"
     return (
         f"{now.n_ended}/{now.n_to_do} videos, {now.video_s / SECONDS_PER_HOUR:.2f} h of video, "
-        f"{now.n_clips} clips, {now.tokens_per_s:,.0f} tokens/s, queued: {queued}, "
+        f"{now.n_clips_captioned} clips, {now.tokens_per_s:,.0f} tokens/s, queued: {queued}, "
         f"{duration(now.remaining_s)} left"
     )
 

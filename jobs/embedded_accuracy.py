@@ -23,7 +23,7 @@ from jobs.training_clips import HELD_OUT_SEED, held_out_examples
 from pipeline.caption_stage import CaptionPlan, CaptionStage
 from pipeline.container import open_video
 from pipeline.decode import DecodeReport, timed_frames
-from pipeline.decode_plan import DecodePlan
+from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.local_uri import to_path, to_uri
 from pipeline.orientation import UprightScaler
 from pipeline.sampling import InstantSampler
@@ -80,7 +80,7 @@ def footage_captions(path: Path, model: str | None) -> Iterator[Answer]:
     """What is true of each clip of a file, and its caption by the pipeline's own stages."""
     spec = VisualSpec.from_pretrained(model)
     plan = DecodePlan(
-        segmentation=SegmentationSettings(sample_fps=spec.sample_fps, tau=spec.tau),
+        segmentation=Segmentation.of(SegmentationSettings(), spec),
         packing=PackingSettings(),
         decode=DecodeSettings(thumbnails=False),
         spec=spec,
@@ -138,9 +138,7 @@ def _sampled_frames(path: Path, plan: DecodePlan) -> tuple[np.ndarray, np.ndarra
     """Times [T] in seconds from the first frame, and sampled frames at the model's size."""
     times_s, frames = [], []
     with open(to_path(to_uri(str(path))), "rb") as file, open_video(file, threads=1) as video:
-        sampler = InstantSampler(
-            sample_fps=plan.segmentation.sample_fps or 0.0, time_base=video.time_base
-        )
+        sampler = InstantSampler(sample_fps=plan.segmentation.sample_fps, time_base=video.time_base)
         scaler, report = None, DecodeReport()
         for frame in timed_frames(video, report):
             scaler = scaler or UprightScaler(frame.image, video.pixel_aspect)

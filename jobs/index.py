@@ -61,7 +61,8 @@ def run_index(
     """List, say what is to be done, do it, say what was done.
 
     Raises:
-        SettingsError: if a source, a setting or the root cannot be used, or another run holds it.
+        SettingsError: if a source, a setting or the root cannot be used.
+        LeaseHeld: if another run holds the root.
         ModelError: if the model cannot be used.
         LeaseLost: if another run took the root meanwhile.
         WorkersFailed: if the cluster gives up.
@@ -76,6 +77,7 @@ def run_index(
             n_done=len(listed) - len(to_do),
             left=dict(listing.left),
             unreadable=listing.unreadable,
+            linked=listing.linked,
             out=store.root,
             model=f"{settings.caption.model}" if settings.caption.model else EMBEDDED_LIMITS,
         )
@@ -108,7 +110,7 @@ def _run(
             session,
             identity=plan.identity,
             settings=settings.commit,
-            sample_fps=plan.decode.segmentation.sample_fps or 0.0,
+            sample_fps=plan.decode.segmentation.sample_fps,
             embedding_metadata=plan.embedding_metadata,
         )
         with committer, Assembler() as assembler, ExitStack() as joined:

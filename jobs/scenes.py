@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pyarrow as pa
 from rich.console import Console
@@ -12,7 +12,8 @@ from rich.table import Table
 
 from flexivideo.errors import SettingsError
 from flexivideo.visual_spec import VisualSpec
-from pipeline.decode_stage import DecodePlan, DecodeStage
+from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_stage import DecodeStage
 from pipeline.local_uri import to_uri
 from pipeline.outcomes import Status
 from pipeline.records import REF_SCHEMA
@@ -27,7 +28,7 @@ BAR_CELLS = 24
 
 def segment_file(
     file: str, segmentation: SegmentationSettings
-) -> tuple[list[dict], dict, SegmentationSettings]:
+) -> tuple[list[dict], dict, Segmentation]:
     """Scenes of one file (rows of ``SCENE_TYPE``), its outcome, and the settings as they were used.
 
     The file is read as the pipeline reads it: by the same stage, in a supervised child.
@@ -36,11 +37,7 @@ def segment_file(
     if os.path.isdir(file):
         raise SettingsError(f"{file!r} is a folder; expected one video file")
     spec = VisualSpec.from_pretrained(None)
-    settled = replace(
-        segmentation,
-        sample_fps=segmentation.sample_fps or spec.sample_fps,
-        tau=segmentation.tau or spec.tau,
-    )
+    settled = Segmentation.of(segmentation, spec)
     stage = DecodeStage(
         DecodePlan(
             segmentation=settled,
@@ -70,7 +67,7 @@ def show_scenes(
         console.out(json.dumps({"outcome": outcome}), highlight=False)
         return _exit_code(outcome)
     if scenes:
-        console.print(_table(scenes, settled.tau or 0.0))
+        console.print(_table(scenes, settled.tau))
     n_frames, n_scenes = outcome["n_frames_sampled"], outcome["n_scenes"]
     console.print(
         f"{escape(repr(file))}: {outcome['status']}"
@@ -109,7 +106,8 @@ def _table(scenes: list[dict], tau: float) -> Table:
 
 
 def _bar(delta: float, tau: float) -> str:
-    filled = min(BAR_CELLS, round(delta / (2 * tau) * BAR_CELLS))
+    # At tau 0 no frame of a scene differs from its first.
+    filled = min(BAR_CELLS, round(delta / (2 * tau) * BAR_CELLS)) if tau else 0
     cells = ["█" if cell < filled else "·" for cell in range(BAR_CELLS)]
     cells.insert(BAR_CELLS // 2, "|")
     return "".join(cells)

@@ -76,7 +76,7 @@ def index_videos(
             progress.rows_arrived(rows, queued)
             for video in assembler.push(rows):
                 del pending[video.video_id]
-                progress.video_ended(video.outcome)
+                progress.video_ended(video.outcome, n_caption_tokens=video.n_caption_tokens)
                 committer.add(video)
             if committer.due():
                 committer.commit()
@@ -85,7 +85,7 @@ def index_videos(
             break
     for ref in pending.values():
         lost = CompleteVideo.without_rows(ref, lost_rows(MAX_PASSES), n_tries=MAX_PASSES)
-        progress.video_ended(lost.outcome)
+        progress.video_ended(lost.outcome, n_caption_tokens=0)
         committer.add(lost)
     committer.commit()
     on_progress(progress.snapshot())
@@ -147,6 +147,9 @@ def _configure(context: DataContext) -> None:
     context.target_max_block_size = BLOCK_BYTES
     context.enable_progress_bars = False  # the run shows its own
     context.execution_options.preserve_order = False
+    # A long video may be silent for long, and a pool may wait for its machines; what does not go on
+    # is told from what does by the decode child's own deadline.
+    context.execution_no_progress_timeout_s = -1
 
 
 def _ref_blocks(refs: Sequence[VideoRef], n_workers: int) -> list[pa.Table]:

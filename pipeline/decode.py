@@ -12,9 +12,12 @@ import av
 from av.video.frame import VideoFrame
 
 from pipeline.container import OpenVideo
-from pipeline.shortage import raise_if_short
+from pipeline.shortage import has_room_for, is_out_of_memory, raise_if_short
 
 __all__ = ["DecodeReport", "TimedFrame", "timed_frames"]
+
+# What a decoder may ask for at once: two frames of two bytes a pixel.
+BYTES_A_PIXEL = 4
 
 # A decoder that has failed this often in a row will not recover; going on would only cost time.
 MAX_FAILURES_IN_A_ROW = 500
@@ -43,6 +46,7 @@ class DecodeReport:
         n_frames: frames decoded.
         n_corrupt: of these, how many the decoder flagged as damaged.
         n_failures: packets that did not decode at all, and breaks of the container.
+        n_refused: of these failures, how many were memory that was refused.
         last_failure: what the last of them said.
         synthesised: whether any timestamp was made up.
         first_pts: first frame's presentation; None before it.
@@ -52,6 +56,7 @@ class DecodeReport:
     n_frames: int = 0
     n_corrupt: int = 0
     n_failures: int = 0
+    n_refused: int = 0
     last_failure: str = ""
     synthesised: bool = False
     first_pts: int | None = None
@@ -92,7 +97,7 @@ def _images(
         except StopIteration:
             return
         except av.error.FFmpegError as error:  # the container itself breaks off
-            _count_failure(report, error)
+            _count_failure(report, error, video)
             return
         beat()
         try:
@@ -100,8 +105,9 @@ def _images(
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
-            raise_if_short(error)
-            _count_failure(report, error)
+            if not is_out_of_memory(error):
+                raise_if_short(error)
+            _count_failure(report, error, video)
             failures_in_a_row += 1
             if failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
                 return
@@ -135,6 +141,9 @@ def _duration(image: VideoFrame, video: OpenVideo) -> int:
     return image.duration if image.duration and image.duration > 1 else video.frame_step_pts
 
 
-def _count_failure(report: DecodeReport, error: av.error.FFmpegError) -> None:
+def _count_failure(report: DecodeReport, error: av.error.FFmpegError, video: OpenVideo) -> None:
     report.n_failures += 1
+    context = video.stream.codec_context
+    asked_bytes = BYTES_A_PIXEL * (context.width or 0) * (context.height or 0)
+    report.n_refused += is_out_of_memory(error) or not has_room_for(asked_bytes)
     report.last_failure = error.strerror or type(error).__name__

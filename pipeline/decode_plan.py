@@ -1,27 +1,49 @@
 """What a decode worker needs to know, as it travels to the worker and on to its child."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from flexivideo.visual_spec import VisualSpec
 from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
 
-__all__ = ["DecodePlan"]
+__all__ = ["DecodePlan", "Segmentation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmentation:
+    """:class:`SegmentationSettings` with every default settled; see there."""
+
+    sample_fps: float
+    tau: float
+    max_scene_frames: int
+    ats_side_px: int
+    ats_stride: int
+
+    @classmethod
+    def of(cls, settings: SegmentationSettings, spec: VisualSpec) -> "Segmentation":
+        """The settings; what they leave open is the checkpoint's own."""
+        fps, tau = settings.sample_fps, settings.tau
+        settled = replace(
+            settings,
+            sample_fps=spec.sample_fps if fps is None else fps,
+            tau=spec.tau if tau is None else tau,
+        )
+        return cls(**asdict(settled))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodePlan:
-    """Settings of decoding, segmentation and packing, with every default settled.
+    """Settings of decoding, segmentation and packing.
 
     Attributes:
-        segmentation: ``sample_fps`` and ``tau`` are numbers.
+        segmentation: which frames are looked at, and where a scene ends.
         packing: how scenes become clips.
         decode: limits.
         spec: how the model wants its frames.
         threads: decoder threads of one worker.
     """
 
-    segmentation: SegmentationSettings
+    segmentation: Segmentation
     packing: PackingSettings
     decode: DecodeSettings
     spec: VisualSpec
@@ -36,7 +58,7 @@ class DecodePlan:
         """Inverse of :meth:`to_json`."""
         parts = json.loads(text)
         return cls(
-            segmentation=SegmentationSettings(**parts["segmentation"]),
+            segmentation=Segmentation(**parts["segmentation"]),
             packing=PackingSettings(**parts["packing"]),
             decode=DecodeSettings(**parts["decode"]),
             spec=VisualSpec(**parts["spec"]),

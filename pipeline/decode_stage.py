@@ -15,7 +15,7 @@ from pipeline.records import DECODED_SCHEMA, VideoRef
 from pipeline.supervisor import ChildDied, DecodeChild
 from pipeline.verdicts import Verdict, outcome_of, quarantine
 
-__all__ = ["DecodePlan", "DecodeStage"]
+__all__ = ["DecodeStage"]
 
 
 class DecodeStage:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,9 +33,11 @@ class Snapshot:
         by_error_kind: error kind to number of videos ended in this run.
         video_s: length of the videos ended in this run, seconds.
         n_scenes: scenes of these.
-        n_clips: clips captioned so far, also of videos not yet ended.
-        n_visual_tokens: visual tokens of the captioned clips.
+        n_clips: clips of these.
+        n_visual_tokens: visual tokens of these.
         n_caption_tokens: tokens of their captions.
+        n_clips_captioned: clips captioned so far, also of videos not yet ended or done again.
+        n_tokens_done: visual and caption tokens of those.
         elapsed_s: wall time since the start.
         busy_s: stage to worker seconds spent working.
         n_workers: stage to size of its pool.
@@ -51,6 +54,8 @@ class Snapshot:
     n_clips: int
     n_visual_tokens: int
     n_caption_tokens: int
+    n_clips_captioned: int
+    n_tokens_done: int
     elapsed_s: float
     busy_s: Mapping[str, float]
     n_workers: Mapping[str, int]
@@ -64,7 +69,7 @@ class Snapshot:
     @property
     def tokens_per_s(self) -> float:
         """Visual and caption tokens a second of wall time."""
-        return (self.n_visual_tokens + self.n_caption_tokens) / max(self.elapsed_s, 1e-9)
+        return self.n_tokens_done / max(self.elapsed_s, 1e-9)
 
     @property
     def real_time_factor(self) -> float:
@@ -99,6 +104,8 @@ class Snapshot:
             "n_clips": self.n_clips,
             "n_visual_tokens": self.n_visual_tokens,
             "n_caption_tokens": self.n_caption_tokens,
+            "n_clips_captioned": self.n_clips_captioned,
+            "n_tokens_done": self.n_tokens_done,
             "elapsed_s": self.elapsed_s,
             "tokens_per_s": self.tokens_per_s,
             "real_time_factor": self.real_time_factor,
@@ -126,6 +133,7 @@ class Progress:
         self._by_error_kind: Counter[str] = Counter()
         self._video_s = 0.0
         self._n_scenes = self._n_clips = self._n_visual_tokens = self._n_caption_tokens = 0
+        self._n_clips_captioned = self._n_tokens_done = 0
         self._busy_s = dict.fromkeys(STAGES, 0.0)
         self._queued: Mapping[str, int] = {}
 
@@ -137,19 +145,24 @@ class Progress:
         """Rows of ``CAPTIONED_SCHEMA`` reached the driver while so many blocks waited."""
         self._busy_s["decode"] += pc.sum(rows["decode_busy_s"]).as_py() or 0.0
         self._busy_s["caption"] += pc.sum(rows["caption_busy_s"]).as_py() or 0.0
-        self._n_clips += pc.sum(pc.equal(rows["kind"], "clip")).as_py() or 0
-        self._n_caption_tokens += pc.sum(rows["n_caption_tokens"]).as_py() or 0
-        tokens = pc.struct_field(rows["clip"], "n_visual_tokens")
-        self._n_visual_tokens += pc.sum(tokens).as_py() or 0
+        self._n_clips_captioned += pc.sum(pc.equal(rows["kind"], "clip")).as_py() or 0
+        for tokens in (
+            rows["n_caption_tokens"],
+            pc.struct_field(rows["clip"], "n_visual_tokens"),
+        ):
+            self._n_tokens_done += pc.sum(tokens).as_py() or 0
         self._queued = queued
 
-    def video_ended(self, outcome: Mapping[str, object]) -> None:
+    def video_ended(self, outcome: Mapping[str, Any], *, n_caption_tokens: int) -> None:
         """One video got its terminal status."""
         self._by_status[str(outcome["status"])] += 1
         if outcome.get("error_kind"):
             self._by_error_kind[str(outcome["error_kind"])] += 1
-        self._video_s += outcome.get("duration_s") or 0.0  # type: ignore[operator]
-        self._n_scenes += outcome.get("n_scenes") or 0  # type: ignore[operator]
+        self._video_s += outcome.get("duration_s") or 0.0
+        self._n_scenes += outcome["n_scenes"]
+        self._n_clips += outcome["n_clips"]
+        self._n_visual_tokens += outcome["n_visual_tokens"]
+        self._n_caption_tokens += n_caption_tokens
 
     def snapshot(self) -> Snapshot:
         """Where the run stands now."""
@@ -164,6 +177,8 @@ class Progress:
             n_clips=self._n_clips,
             n_visual_tokens=self._n_visual_tokens,
             n_caption_tokens=self._n_caption_tokens,
+            n_clips_captioned=self._n_clips_captioned,
+            n_tokens_done=self._n_tokens_done,
             elapsed_s=self._clock() - self._started,
             busy_s=dict(self._busy_s),
             n_workers=dict(self._n_workers),

@@ -42,8 +42,8 @@ def _remember_done(connection: duckdb.DuckDBPyConnection, identity: RunIdentity)
     connection.execute(
         """CREATE TEMP TABLE done AS SELECT video_id FROM videos
            WHERE segmenter_id = ? AND packing_id = ? AND model_id = ? AND prompt_id = ?
-           AND status NOT IN (SELECT unnest(?))
-           AND (limits_id = ? OR status NOT IN (SELECT unnest(?)))""",
+           AND NOT list_has_any([status, error_kind], ?)
+           AND (limits_id = ? OR NOT list_has_any([status, error_kind], ?))""",
         [
             identity.segmenter_id,
             identity.packing_id,

@@ -2,20 +2,21 @@
 
 Three circles, from the inside out. Within a decode, a video that takes its child down is tried
 ``DecodeSettings.tries`` times and then quarantined. Within a run, a video whose rows did not all
-arrive (a worker or a node died under it) goes into another pass. Between runs, what ended as
-``unavailable`` is tried again, and what the limits of its decode ended, by a run of other limits;
-everything else is done, until its content or the settings change.
+arrive (a worker or a node died under it) goes into another pass. Between runs, what the store or
+the model was at fault for is tried again, and what the limits of its decode ended, by a run of
+other limits; everything else is done, until its content or the settings change.
 """
 
-from pipeline.outcomes import Status
+from pipeline.outcomes import ErrorKind, Status
 
 __all__ = ["ENDED_BY_LIMITS", "MAX_PASSES", "TRIED_AGAIN"]
 
 # Passes of one run over what is still pending.
 MAX_PASSES = 3
 
-# Statuses that any later run tries again: the store may have recovered.
-TRIED_AGAIN = frozenset({Status.UNAVAILABLE})
+# Statuses and error kinds that any later run tries again: the store, or the machine that the model
+# ran on, may have recovered.
+TRIED_AGAIN = frozenset({Status.UNAVAILABLE, ErrorKind.MODEL_ERROR})
 
-# Statuses that a later run of other limits tries again: too long, too large, too slow, too hungry.
-ENDED_BY_LIMITS = frozenset({Status.SKIPPED, Status.QUARANTINED})
+# ... and those that a later run of other limits does: too long, too large, too slow, too hungry.
+ENDED_BY_LIMITS = frozenset({Status.SKIPPED, Status.QUARANTINED, ErrorKind.OUT_OF_MEMORY})

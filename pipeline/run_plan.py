@@ -5,14 +5,14 @@ that a stage never has to guess and an id never hides one.
 """
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from flexivideo.checkpoints import check_checkpoint
 from flexivideo.model_identity import model_digest
 from flexivideo.prompts import caption_prompt
 from flexivideo.visual_spec import VisualSpec
 from pipeline.caption_stage import CaptionPlan
-from pipeline.decode_stage import DecodePlan
+from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import IndexSettings
 
@@ -54,20 +54,9 @@ def plan_run(settings: IndexSettings) -> RunPlan:
     )
     prompt = asked.prompt or caption_prompt(model)
     check_checkpoint(model, prompt=prompt, max_new_tokens=asked.max_new_tokens)
-    segmentation = replace(
-        settings.segmentation,
-        sample_fps=settings.segmentation.sample_fps or spec.sample_fps,
-        tau=settings.segmentation.tau or spec.tau,
-    )
+    segmentation = Segmentation.of(settings.segmentation, spec)
     identity = RunIdentity.of(
-        segmenter={
-            "detector": "ats",
-            "sample_fps": segmentation.sample_fps,
-            "tau": segmentation.tau,
-            "max_scene_frames": segmentation.max_scene_frames,
-            "ats_side_px": segmentation.ats_side_px,
-            "ats_stride": segmentation.ats_stride,
-        },
+        segmenter={"detector": "ats", **asdict(segmentation)},
         packing={
             "clip_s": settings.packing.clip_s,
             "min_clip_s": settings.packing.min_clip_s,

@@ -51,7 +51,7 @@ class SceneBuilder:
         self.tokens_per_scene = plan.spec.tokens_per_scene(*sides)
         self.contrast = 0.0
         self._segmenter = SceneSegmenter(
-            tau=plan.segmentation.tau or 0.0,
+            tau=plan.segmentation.tau,
             max_scene_frames=plan.segmentation.max_scene_frames,
             stride=plan.segmentation.ats_stride,
         )
@@ -111,7 +111,7 @@ class SceneBuilder:
 
 
 def _ats_size(height_px: int, width_px: int, side_px: int) -> tuple[int, int]:
-    """Size for ATS: an area of side_px squared at most, never larger than the video itself."""
+    """Size for ATS: an area of side_px squared at most; a smaller video's own, made even."""
     return smart_resize(
         height_px,
         width_px,

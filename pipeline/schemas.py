@@ -10,7 +10,18 @@ import pyarrow as pa
 
 from flexivideo.errors import SettingsError
 
-__all__ = ["PARTITIONS", "SCHEMA_VERSION", "TABLES", "embeddings_schema"]
+__all__ = [
+    "CLIPS",
+    "PARTITIONS",
+    "RUNS",
+    "SCENES",
+    "SCHEMA_VERSION",
+    "SETTINGS",
+    "TABLES",
+    "THUMBNAILS",
+    "VIDEOS",
+    "embeddings_schema",
+]
 
 SCHEMA_VERSION = "1"
 

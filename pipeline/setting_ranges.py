@@ -2,12 +2,14 @@
 
 from flexivideo.errors import SettingsError
 
-__all__ = ["ABOVE_ZERO", "AT_LEAST_ONE", "in_ranges"]
+__all__ = ["ABOVE_ZERO", "AT_LEAST_ONE", "NOT_BELOW_ZERO", "in_ranges"]
 
 Range = tuple[float, float]
 
 # Any number above zero that is one: neither nan nor infinity.
 ABOVE_ZERO: Range = (5e-324, 1e300)
+
+NOT_BELOW_ZERO: Range = (0.0, 1e300)
 
 AT_LEAST_ONE: Range = (1, 2**31 - 1)
 
@@ -27,4 +29,6 @@ def in_ranges(settings: object, **ranges: Range) -> None:
 def _words(low: float, high: float) -> str:
     if (low, high) == ABOVE_ZERO:
         return "a number above zero"
+    if (low, high) == NOT_BELOW_ZERO:
+        return "a number, zero or above"
     return f"a number from {low:,.12g} to {high:,.12g}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from flexivideo.errors import SettingsError
-from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, in_ranges
+from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, NOT_BELOW_ZERO, in_ranges
 
 __all__ = [
     "CaptionSettings",
@@ -45,7 +45,7 @@ class SegmentationSettings:
     ats_stride: int = 4
 
     def __post_init__(self) -> None:
-        in_ranges(self, sample_fps=ABOVE_ZERO, tau=ABOVE_ZERO, max_scene_frames=AT_LEAST_ONE)
+        in_ranges(self, sample_fps=ABOVE_ZERO, tau=NOT_BELOW_ZERO, max_scene_frames=AT_LEAST_ONE)
         in_ranges(self, ats_side_px=(16, 16384), ats_stride=(1, 1024))
 
 

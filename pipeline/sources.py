@@ -31,6 +31,8 @@ class Listing:
         left: after iteration, extension to number of files that folders held and that were left
             because no video is known under that extension.
         unreadable: after iteration, folders that could not be listed, each with the reason.
+        linked: after iteration, links to folders, which are not followed: they may lead in circles,
+            or to what is listed already. One that is named is.
     """
 
     def __init__(self, sources: Sequence[str]) -> None:
@@ -49,11 +51,13 @@ class Listing:
         self._named = [path for source in sources for path in _expand(source)]
         self.left: Counter[str] = Counter()
         self.unreadable: list[str] = []
+        self.linked: list[str] = []
 
     def __iter__(self) -> Iterator[VideoRef]:
         """Each video once, folders in the order of their names."""
         self.left.clear()
         self.unreadable.clear()
+        self.linked.clear()
         seen: set[str] = set()
         for path in self._named:
             for file in self._folder(path) if os.path.isdir(path) else (path,):
@@ -65,6 +69,8 @@ class Listing:
     def _folder(self, folder: str) -> Iterator[str]:
         for parent, folders, files in os.walk(folder, onerror=self._note_unreadable):
             folders.sort()
+            paths = (os.path.join(parent, name) for name in folders)
+            self.linked.extend(path for path in paths if os.path.islink(path))
             for name in sorted(files):
                 extension = os.path.splitext(name)[1].removeprefix(".").lower()
                 if extension in VIDEO_EXTENSIONS:

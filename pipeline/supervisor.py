@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -41,7 +42,14 @@ LEAN = {
     "MALLOC_ARENA_MAX": "2",
 }
 
-DEFAULT_COMMAND = (sys.executable, "-m", "pipeline.decode_child")
+# The child runs its parent's code: not a folder called "pipeline" where the job was started, nor
+# another release that is installed.
+DEFAULT_COMMAND = (sys.executable, "-P", "-m", "pipeline.decode_child")
+CODE_ROOT = str(Path(__file__).parents[1])
+
+
+def _search_path() -> str:
+    return os.pathsep.join(filter(None, (CODE_ROOT, os.environ.get("PYTHONPATH"))))
 
 
 class ChildDied(Exception):
@@ -132,7 +140,7 @@ class DecodeChild:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[reply_fd],
-                env=os.environ | LEAN,
+                env=os.environ | LEAN | {"PYTHONPATH": _search_path()},
             )
         finally:
             os.close(reply_fd)

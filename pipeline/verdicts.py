@@ -71,6 +71,13 @@ def verdict_of_decode(
         claimed_duration_s: length of the stream by the header; None where it is silent.
         missing_bytes: how much longer the file is by its own account.
     """
+    if report.n_refused:
+        return Verdict(
+            status=Status.PARTIAL if report.n_frames else Status.FAILED,
+            error_kind=ErrorKind.OUT_OF_MEMORY,
+            message=f"{report.n_refused} packets were refused the memory they asked for; expected "
+            f"it: raise memory_limit_mib, or fetch the file again if it is damaged",
+        )
     if not report.n_frames:
         if report.n_failures:
             return Verdict(

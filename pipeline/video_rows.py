@@ -115,9 +115,7 @@ def _clips(
         "time_base_den": video.time_base.denominator,
     }
     _refuse_long(video.claimed_duration_s, plan)
-    sampler = InstantSampler(
-        sample_fps=plan.segmentation.sample_fps or 0.0, time_base=video.time_base
-    )
+    sampler = InstantSampler(sample_fps=plan.segmentation.sample_fps, time_base=video.time_base)
     scaler: UprightScaler | None = None
     for frame in timed_frames(video, report, beat):
         if scaler is None:

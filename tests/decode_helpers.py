@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from flexivideo.visual_spec import VisualSpec
-from pipeline.decode_stage import DecodePlan, DecodeStage
+from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_stage import DecodeStage
 from pipeline.local_uri import to_uri
 from pipeline.records import REF_SCHEMA, VideoRef
 from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
@@ -28,7 +29,7 @@ SPEC = VisualSpec(
 def make_plan(**decode: Any) -> DecodePlan:
     """A plan of the defaults, with these limits."""
     return DecodePlan(
-        segmentation=SegmentationSettings(sample_fps=2.0, tau=0.2),
+        segmentation=Segmentation.of(SegmentationSettings(), SPEC),
         packing=PackingSettings(),
         decode=DecodeSettings(**decode),
         spec=SPEC,

@@ -17,12 +17,14 @@ from jobs.display import (
     printable,
 )
 from pipeline.progress import Progress
+from pipeline.verdicts import Verdict, outcome_of
 
 PREVIEW = RunPreview(
     n_listed=3,
     n_done=1,
     left={"txt": 2, "": 1},
     unreadable=(),
+    linked=(),
     out="/root/[index]",
     model="embedded",
 )
@@ -31,8 +33,10 @@ PREVIEW = RunPreview(
 @pytest.fixture
 def snapshot():
     progress = Progress(n_listed=3, n_already_done=1)
-    progress.video_ended({"status": "success", "duration_s": 3600.0, "n_scenes": 4})
-    progress.video_ended({"status": "failed", "error_kind": "empty"})
+    whole = {"duration_s": 3600.0, "n_scenes": 4}
+    progress.video_ended(outcome_of(Verdict(status="success"), **whole), n_caption_tokens=1)
+    failed = Verdict(status="failed", error_kind="empty")
+    progress.video_ended(outcome_of(failed), n_caption_tokens=0)
     return progress.snapshot()
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from pipeline.progress import Progress
 from pipeline.records import CAPTIONED_SCHEMA
+from pipeline.verdicts import Verdict, outcome_of
 
 
 class ManualClock:
@@ -61,11 +62,14 @@ def rows(*values):
 
 def test_counters_add_up_over_clip_rows_and_the_rows_of_videos_count_no_clip(progress, clock):
     progress.rows_arrived(rows(clip_row(), clip_row(), video_row()), {"caption": 3})
-    progress.video_ended({"status": "success", "duration_s": 60.0, "n_scenes": 9})
-    progress.video_ended({"status": "failed", "error_kind": "empty", "duration_s": None})
+    whole = {"duration_s": 60.0, "n_scenes": 9, "n_clips": 1, "n_visual_tokens": 7}
+    progress.video_ended(outcome_of(Verdict(status="success"), **whole), n_caption_tokens=5)
+    failed = Verdict(status="failed", error_kind="empty")
+    progress.video_ended(outcome_of(failed), n_caption_tokens=0)
     clock.now_s += 10
     now = progress.snapshot()
-    assert (now.n_clips, now.n_visual_tokens, now.n_caption_tokens) == (2, 14, 10)
+    assert (now.n_clips_captioned, now.n_tokens_done) == (2, 24)
+    assert (now.n_clips, now.n_visual_tokens, now.n_caption_tokens) == (1, 7, 5)
     assert (now.by_status, now.by_error_kind) == ({"success": 1, "failed": 1}, {"empty": 1})
     assert (now.video_s, now.n_scenes, now.queued) == (60.0, 9, {"caption": 3})
     assert now.tokens_per_s == pytest.approx(2.4)
@@ -82,7 +86,7 @@ def test_busy_is_a_share_of_all_workers_time(progress, clock):
 def test_time_left_is_unknown_before_the_first_video_has_ended(progress, clock):
     clock.now_s += 10
     assert progress.snapshot().remaining_s is None
-    progress.video_ended({"status": "success"})
+    progress.video_ended(outcome_of(Verdict(status="success")), n_caption_tokens=0)
     assert progress.snapshot().remaining_s == pytest.approx(50)  # five more of ten seconds
 
 

@@ -18,7 +18,7 @@ from pipeline.settings import (
 )
 
 REFUSED = [
-    (SegmentationSettings, "tau", (0, -0.1, nan, inf)),
+    (SegmentationSettings, "tau", (-0.1, nan, inf)),
     (SegmentationSettings, "sample_fps", (0, -2.0, nan, inf)),
     (SegmentationSettings, "max_scene_frames", (0, -1)),
     (PackingSettings, "clip_s", (0, nan, inf)),

@@ -6,9 +6,10 @@ import pytest
 from pipeline.shortage import raise_if_short
 
 
-def test_a_thread_that_could_not_start_is_the_machines_fault():
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_threads_and_memory_that_were_refused_are_the_machines_fault(number):
     with pytest.raises(MemoryError, match="short of threads or memory"):
-        raise_if_short(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)))
+        raise_if_short(OSError(number, os.strerror(number)))
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EINVAL, "x"), ValueError("x"), OSError("x")])

@@ -65,6 +65,15 @@ def test_a_dangling_link_is_listed(tmp_path):
     assert ref.size_bytes is None
 
 
+def test_a_link_to_a_folder_is_named_and_followed_only_when_it_is_a_source(archive, tmp_path):
+    """Nothing is left in silence, and no link can lead in circles."""
+    (archive / "round").symlink_to(archive)
+    listing = Listing([str(archive)])
+    assert names(listing, archive) == ["b.mp4", "a/c.MKV"]
+    assert listing.linked == [str(archive / "round")]
+    assert len(list(Listing([str(archive / "round")]))) == 2
+
+
 def test_a_folder_that_cannot_be_listed_is_named(archive, monkeypatch):
     """Its path is longer than the kernel takes: what no permission can change, also for root."""
     monkeypatch.chdir(archive)

@@ -44,6 +44,17 @@ def test_a_child_that_cannot_load_under_its_limit_is_no_videos_fault():
         list(child.rows(REF, "attempt"))
 
 
+def test_the_child_runs_its_parents_code_wherever_the_job_was_started(tmp_path, monkeypatch):
+    """A folder called "pipeline" beside somebody's videos is none of ours."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    child = DecodeChild(make_plan())
+    (row,) = list(child.rows(REF, "attempt"))
+    child.close()
+    assert row["outcome"][0].as_py()["error_kind"] == "source_missing"
+
+
 @pytest.mark.parametrize(
     ("end", "kind", "seen"),
     [

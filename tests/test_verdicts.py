@@ -28,6 +28,8 @@ def decoded(claimed_s=None, duration_s=10.0, **report):
         ({"n_frames": 250, "n_failures": 1}, "partial", "corrupt"),
         ({"n_frames": 0}, "failed", "no_frames"),
         ({"n_frames": 0, "n_failures": 3}, "failed", "corrupt"),
+        ({"n_frames": 9, "n_failures": 3, "n_refused": 1}, "partial", "out_of_memory"),
+        ({"n_frames": 0, "n_failures": 3, "n_refused": 3}, "failed", "out_of_memory"),
     ],
 )
 def test_what_was_met_decides(met, status, kind):
