@@ -238,7 +238,14 @@ def main(arguments: list[str] | None = None) -> None:
             highlight=False,
         )
         sys.exit(EXIT_ERROR)
-    except (FlexiVideoError, OSError) as error:  # OSError: a full disk, say, which names itself
+    except OSError as error:  # a full or read-only disk, say
+        errors.print(
+            f"flexivideo: {escape(str(error))}; expected a disk that can be written to: free some "
+            f"of it, or choose another root, then run again",
+            highlight=False,
+        )
+        sys.exit(EXIT_ERROR)
+    except FlexiVideoError as error:
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_ERROR)
     sys.exit(code or 0)

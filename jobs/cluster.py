@@ -65,9 +65,20 @@ def _join() -> None:
     dashboard = None if os.environ.get("RAY_ADDRESS") else False
     # Workers look for modules where the driver stands, before all else; so it stands where this
     # code is, not in whatever folder the job was started.
-    with _without_chatter(), chdir(Path(__file__).parents[1]):
+    with _without_chatter(), _readable_arguments(), chdir(Path(__file__).parents[1]):
         ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=dashboard)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _readable_arguments() -> Iterator[None]:
+    """Ray notes the command line, and takes nothing but UTF-8: no file's name need be that."""
+    arguments = sys.argv
+    sys.argv = [word.encode("utf-8", "backslashreplace").decode() for word in arguments]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.progress import SECONDS_PER_HOUR, Snapshot
+from pipeline.runs import COMPLETED
 
 __all__ = [
     "Display",
@@ -229,7 +230,8 @@ def _print_summary(console: Console, now: Snapshot, ended: str, out: str) -> Non
 
 
 def _summary(now: Snapshot, ended: str, out: str) -> Table:
-    table = Table(title=f"Run {ended}", show_header=False, title_justify="left")
+    title = f"Run {ended}" if ended == COMPLETED else f"Run {ended}; the same command goes on"
+    table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     table.add_row("videos", _counts(now.by_status) or "none")

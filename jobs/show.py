@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flexivideo.errors import DatasetError
+from flexivideo.errors import DatasetError, SettingsError
 from flexivideo.model_identity import model_digest
 from flexivideo.plain_words import EMBEDDED_LIMITS
 from jobs.display import duration, printable
@@ -35,7 +35,13 @@ VIDEO_COLUMNS: dict[str, dict[str, Any]] = {
 
 
 def show_dataset(root: str, *, limit: int, console: Console) -> None:
-    """Print the current videos of a dataset, each with its first caption, and their sums."""
+    """Print the current videos of a dataset, each with its first caption, and their sums.
+
+    Raises:
+        SettingsError: if the limit is no number of videos.
+    """
+    if limit < 1:
+        raise SettingsError(f"limit is {limit}; expected a number from 1 on")
     connection = connect(root)
     rows = connection.execute(
         """SELECT video_id, uri, status, error_kind, duration_s, n_scenes, n_clips, caption
@@ -125,7 +131,7 @@ def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple
             f"no video of {root} has the id or name {video!r}; see them by show {root}"
         )
     if len(matches) > 1:
-        some = ", ".join(match[0][:12] + " " + match[1] for match in matches[:5])
+        some = ", ".join(f"{match[0][:12]} {printable(match[1])}" for match in matches[:5])
         raise DatasetError(f"{len(matches)} videos answer to {video!r}: {some}; give a longer id")
     return matches[0]
 

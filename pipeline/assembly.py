@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from pipeline.outcomes import CaptionStatus
 from pipeline.records import CAPTIONED_SCHEMA, VideoRef
-from pipeline.verdicts import Verdict, outcome_of, verdict_with_captions
+from pipeline.retry import NO_LIMITS
+from pipeline.verdicts import lost_rows, outcome_of, verdict_with_captions
 
 __all__ = ["Assembler", "CompleteVideo"]
 
@@ -47,9 +48,9 @@ class CompleteVideo:
         self.n_caption_tokens = n_caption_tokens
 
     @classmethod
-    def without_rows(cls, ref: VideoRef, verdict: Verdict, n_tries: int) -> "CompleteVideo":
-        """A video that ended without any clip."""
-        outcome = outcome_of(verdict, n_tries=n_tries)
+    def lost(cls, ref: VideoRef, *, passes: int) -> "CompleteVideo":
+        """A video whose rows never all arrived; no limits of its decode are to blame."""
+        outcome = outcome_of(lost_rows(passes), n_tries=passes, limits_id=NO_LIMITS)
         return cls(ref.video_id, ref.uri, ref.version, outcome, _Spool())
 
     @property

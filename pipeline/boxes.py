@@ -1,7 +1,8 @@
-"""The boxes of a file: how the two great container families nest named pieces.
+"""The boxes of a file: how containers nest named pieces, and how long they say they are.
 
-ISO base media (ISO/IEC 14496-12: mp4, mov, 3gp) and EBML (RFC 8794: Matroska, WebM). The walks are
-bounded and never raise, in a file of any content: a size that lies only ends them.
+ISO base media (ISO/IEC 14496-12: mp4, mov, 3gp), EBML (RFC 8794: Matroska, WebM), RIFF (avi) and
+ASF (wmv). The walks are bounded and never raise, in a file of any content: a size that lies only
+ends them.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,13 @@ __all__ = ["declared_bytes", "ebml_elements", "is_ebml", "is_iso", "iso_boxes"]
 
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"moof"}
 EBML, SEGMENT = 0x1A45DFA3, 0x18538067
+
+# GUIDs of ASF's header and of the object in it that holds the file's size; in that object's
+# content, where the size and the flags stand, and the flag that says that the size is not known.
+ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+ASF_SIZE, ASF_FLAGS, ASF_BROADCAST = slice(16, 24), slice(64, 68), 1
+ASF_FIRST_OBJECT = 30
 
 MAX_BOXES = 100_000
 
@@ -34,6 +42,10 @@ def declared_bytes(file: BinaryIO) -> int | None:
         ends = [end for kind, _, end in iso_boxes(file, 0, size_bytes) if kind in ISO_TOP_LEVEL]
     elif is_ebml(file):
         ends = [end for kind, _, end in ebml_elements(file, 0, size_bytes) if kind == SEGMENT]
+    elif _begins_with(file, b"RIFF"):
+        ends = [end for _, _, end in _riff_chunks(file, size_bytes)]
+    elif _begins_with(file, ASF_HEADER):
+        ends = list(_asf_declared(file, size_bytes))
     else:
         return None
     return max(ends, default=None)
@@ -80,3 +92,42 @@ def ebml_elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, i
         finish = end if unknown else content + size
         yield int.from_bytes(head[:id_length]), content, finish
         start = finish
+
+
+def _riff_chunks(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Outermost RIFF chunks: name, begin and end of the content, as declared."""
+    start = 0
+    for _ in range(MAX_BOXES):
+        if start + 8 > end:
+            return
+        file.seek(start)
+        header = file.read(8)
+        if not header.startswith(b"RIFF"):  # what stands behind the last one is not ours to judge
+            return
+        size = int.from_bytes(header[4:], "little")
+        yield header[:4], start + 8, start + 8 + size
+        start += 8 + size + size % 2
+
+
+def _asf_declared(file: BinaryIO, end: int) -> Iterator[int]:
+    """The size in ASF's file properties, where it is known."""
+    start = ASF_FIRST_OBJECT
+    for _ in range(MAX_BOXES):
+        if start + 24 > end:
+            return
+        file.seek(start)
+        header = file.read(24)
+        size = int.from_bytes(header[16:], "little")
+        if header[:16] == ASF_FILE_PROPERTIES:
+            content = file.read(ASF_FLAGS.stop)
+            if not int.from_bytes(content[ASF_FLAGS], "little") & ASF_BROADCAST:
+                yield int.from_bytes(content[ASF_SIZE], "little")
+            return
+        if size < 24:
+            return
+        start += size
+
+
+def _begins_with(file: BinaryIO, magic: bytes) -> bool:
+    file.seek(0)
+    return file.read(len(magic)) == magic

@@ -99,21 +99,24 @@ class CommitParts:
     def _video_row(self, video: CompleteVideo) -> dict[str, Any]:
         outcome = {name: value for name, value in video.outcome.items() if name in VIDEOS.names}
         identity = self._about.identity
-        return outcome | {
-            "video_id": video.video_id,
-            "uri": video.uri,
-            "version": video.version,
-            "sample_fps": self._about.sample_fps,
-            "run_id": self._about.run_id,
-            "segmenter_id": identity.segmenter_id,
-            "packing_id": identity.packing_id,
-            "model_id": identity.model_id,
-            "prompt_id": identity.prompt_id,
-            "limits_id": identity.limits_id,
-            "commit_id": self._commit,
-            "scenes_commit_id": self._commit,
-            "committed_at": self._now,
-        }
+        return (
+            {"limits_id": identity.limits_id}
+            | outcome
+            | {
+                "video_id": video.video_id,
+                "uri": video.uri,
+                "version": video.version,
+                "sample_fps": self._about.sample_fps,
+                "run_id": self._about.run_id,
+                "segmenter_id": identity.segmenter_id,
+                "packing_id": identity.packing_id,
+                "model_id": identity.model_id,
+                "prompt_id": identity.prompt_id,
+                "commit_id": self._commit,
+                "scenes_commit_id": self._commit,
+                "committed_at": self._now,
+            }
+        )
 
     def _write_clip(self, batch: pa.RecordBatch, leftovers: ExitStack) -> None:
         for row in batch.to_pylist():

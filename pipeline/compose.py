@@ -28,7 +28,6 @@ from pipeline.progress import Progress, Snapshot
 from pipeline.records import REF_SCHEMA, VideoRef
 from pipeline.retry import MAX_PASSES
 from pipeline.run_plan import RunPlan
-from pipeline.verdicts import lost_rows
 
 __all__ = ["captioned_dataset", "captioned_rows", "index_videos"]
 
@@ -37,6 +36,8 @@ MIB = 2**20
 # Rows leave a stage in blocks of this size. At Ray's 128 MiB nothing would reach the model before a
 # short video has ended; far smaller blocks cost more in bookkeeping than they save in waiting.
 BLOCK_BYTES = 4 * MIB
+
+IDLE_RELEASE_S = 60.0
 
 # References are handed out in runs this long at most. Short runs keep the workers evenly loaded to
 # the end; one video a block would make a million blocks of a large archive.
@@ -84,7 +85,7 @@ def index_videos(
         if not pending:
             break
     for ref in pending.values():
-        lost = CompleteVideo.without_rows(ref, lost_rows(MAX_PASSES), n_tries=MAX_PASSES)
+        lost = CompleteVideo.lost(ref, passes=MAX_PASSES)
         progress.video_ended(lost.outcome, n_caption_tokens=0)
         committer.add(lost)
     committer.commit()
@@ -147,6 +148,9 @@ def _configure(context: DataContext) -> None:
     context.target_max_block_size = BLOCK_BYTES
     context.enable_progress_bars = False  # the run shows its own
     context.execution_options.preserve_order = False
+    # Ray hands on a block of an idle stage at these intervals whether or not there is room, by
+    # default every 10 s: before a slow model the queue would grow for ever.
+    context.output_backpressure_guard_release_interval_s = IDLE_RELEASE_S
     # A long video may be silent for long, and a pool may wait for its machines; what does not go on
     # is told from what does by the decode child's own deadline.
     context.execution_no_progress_timeout_s = -1

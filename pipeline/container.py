@@ -5,6 +5,7 @@ option; and never as a format that reads other files (playlists, concatenation s
 its content says.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ NO_PROTOCOL = "none"
 
 # One picture is no video: what ffmpeg calls a pipe of images is a renamed picture.
 PICTURE_FORMATS_SUFFIX = "_pipe"
+
+# Containers whose length is written in front, not guessed from what is there.
+DURATION_IN_HEADER = frozenset({"flv"})
 
 BUFFER_BYTES = 1 << 20
 
@@ -77,7 +81,7 @@ def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
     file.seek(0)
     try:
         container = av.open(
-            file,
+            _ForLibav(file),
             mode="r",
             metadata_errors="replace",
             buffer_size=BUFFER_BYTES,
@@ -102,6 +106,21 @@ def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
         yield _describe(container, stream, format_name)
+
+
+class _ForLibav:
+    """A file as libav asks for it: a place that is none is an answer there, not an exception."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.tell = file.read, file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """The new place; negative where there is none such."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):  # before the first byte, as broken indices want
+            return -errno.EINVAL
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
@@ -146,9 +165,19 @@ def _describe(container: InputContainer, stream: VideoStream, format_name: str) 
         codec=stream.codec_context.name,
         time_base=time_base,
         pixel_aspect=aspect if aspect and aspect > 0 else Fraction(1),
-        claimed_duration_s=float(stream.duration * time_base) if stream.duration else None,
+        claimed_duration_s=_claimed_duration_s(container, stream, time_base),
         frame_step_pts=max(1, round(1 / (rate * time_base))),
     )
+
+
+def _claimed_duration_s(
+    container: InputContainer, stream: VideoStream, time_base: Fraction
+) -> float | None:
+    if stream.duration:
+        return float(stream.duration * time_base)
+    if container.format.name in DURATION_IN_HEADER and container.duration:
+        return container.duration / av.time_base
+    return None
 
 
 def _allowed_formats() -> list[str]:

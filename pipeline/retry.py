@@ -9,7 +9,7 @@ other limits; everything else is done, until its content or the settings change.
 
 from pipeline.outcomes import ErrorKind, Status
 
-__all__ = ["ENDED_BY_LIMITS", "MAX_PASSES", "TRIED_AGAIN"]
+__all__ = ["ENDED_BY_LIMITS", "MAX_PASSES", "NO_LIMITS", "TRIED_AGAIN"]
 
 # Passes of one run over what is still pending.
 MAX_PASSES = 3
@@ -20,3 +20,7 @@ TRIED_AGAIN = frozenset({Status.UNAVAILABLE, ErrorKind.MODEL_ERROR})
 
 # ... and those that a later run of other limits does: too long, too large, too slow, too hungry.
 ENDED_BY_LIMITS = frozenset({Status.SKIPPED, Status.QUARANTINED, ErrorKind.OUT_OF_MEMORY})
+
+# What stands for the limits of a video that was lost with its workers: those of no run, so that any
+# later run tries it again.
+NO_LIMITS = "limits-none"

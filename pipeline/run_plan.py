@@ -71,6 +71,7 @@ def plan_run(settings: IndexSettings) -> RunPlan:
             "digest": model_digest(model),
             "temporal_resample": spec.temporal_resample,
             "dtype": asked.dtype,
+            "embedding_dtype": settings.commit.embedding_dtype,
         },
         prompt={"prompt": prompt, "max_new_tokens": asked.max_new_tokens, "decoding": "greedy"},
         limits={

@@ -77,7 +77,7 @@ VIDEOS = _schema(
     _column("packing_id", pa.string(), "how scenes became clips; see settings"),
     _MODEL_ID,
     _PROMPT_ID,
-    _column("limits_id", pa.string(), "limits of the decode; see settings"),
+    _column("limits_id", pa.string(), "limits of the decode; see settings; limits-none: lost"),
     _COMMIT_ID,
     _column("scenes_commit_id", pa.string(), "commit that wrote the scenes"),
     _column("committed_at", TIMESTAMP, "time of the commit"),

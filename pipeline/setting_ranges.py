@@ -28,7 +28,7 @@ def in_ranges(settings: object, **ranges: Range) -> None:
 
 def _words(low: float, high: float) -> str:
     if (low, high) == ABOVE_ZERO:
-        return "a number above zero"
+        return "a finite number above zero"
     if (low, high) == NOT_BELOW_ZERO:
-        return "a number, zero or above"
+        return "a finite number, zero or above"
     return f"a number from {low:,.12g} to {high:,.12g}"

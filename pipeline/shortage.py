@@ -34,7 +34,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def has_room_for(n_bytes: int) -> bool:
-    """Whether so much more would have fitted under the process's own memory limit, if it has one."""
+    """Whether so much more would have fitted under the process's own memory limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return True

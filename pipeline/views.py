@@ -10,11 +10,13 @@ from fnmatch import fnmatch
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from flexivideo.errors import DatasetError
+from pipeline.outcomes import Status
 from pipeline.schemas import PARTITIONS, TABLES
 from pipeline.store import Store, open_store
-from pipeline.tables import SEQUENCE_DIGITS
+from pipeline.tables import SEQUENCE_DIGITS, part_sequence
 
 __all__ = ["connect"]
 
@@ -39,25 +41,29 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
     """Connection with the views of a dataset.
 
     They are videos (the current row of each), all_videos, scenes, clips, embeddings, thumbnails,
-    runs and settings. A table that has no part yet is an empty view of its schema.
+    runs and settings. A table that has no part yet is an empty view of its schema, also later;
+    the others show what is committed meanwhile.
 
     Raises:
-        DatasetError: if there is no dataset under the root.
+        DatasetError: if there is no dataset under the root, or no video in it yet.
     """
     store = open_store(root)
-    if not _has_parts(store, "videos"):
+    if not _holds_videos(store):
         raise DatasetError(
-            f"there is no dataset in {root!r}: no file under {os.path.join(root, 'videos')}; "
-            f"expected the --out of an index run"
+            f"there is no dataset in {root!r}: no video under {os.path.join(root, 'videos')}; "
+            f"expected the --out of an index run that has finished one"
         )
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     for table in TABLES:
         _source(connection, store.root, table, has_parts=_has_parts(store, table))
-    # Commit ids sort as the commits do; the latest one of a video is its current row.
+    # Commit ids sort as the commits do; the latest one of a video is its current row. What could
+    # not be had under one version, and later was under another, is past.
     connection.execute(
-        """CREATE VIEW videos AS SELECT * FROM all_videos
-           QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY commit_id DESC) = 1"""
+        f"""CREATE VIEW videos AS SELECT * FROM all_videos
+           QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY commit_id DESC) = 1
+           AND NOT (status = '{Status.UNAVAILABLE}'
+                    AND commit_id < max(commit_id) OVER (PARTITION BY uri))"""
     )
     for table, column in COMMIT_COLUMNS.items():
         connection.execute(
@@ -66,6 +72,15 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
                 AND part.commit_id = videos.{column}"""
         )
     return connection
+
+
+def _holds_videos(store: Store) -> bool:
+    """Whether anything is committed: what a run begins with is an empty part."""
+    return any(
+        pq.read_metadata(store.local_path(path)).num_rows
+        for path in store.list("videos")
+        if part_sequence(path) is not None
+    )
 
 
 def _has_parts(store: Store, table: str) -> bool:

@@ -3,9 +3,7 @@ import pytest
 from dataset_helpers import make_ref, video_rows
 
 from pipeline.assembly import SPOOL_IN_MEMORY_BYTES, Assembler, CompleteVideo
-from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import CAPTIONED_SCHEMA
-from pipeline.verdicts import Verdict
 
 
 @pytest.fixture
@@ -94,7 +92,6 @@ def test_a_long_video_waits_on_disk(assembler):
 
 
 def test_a_video_that_lost_its_rows_still_ends():
-    verdict = Verdict(status=Status.QUARANTINED, error_kind=ErrorKind.CRASHED, message="lost")
-    video = CompleteVideo.without_rows(make_ref("a"), verdict, n_tries=3)
+    video = CompleteVideo.lost(make_ref("a"), passes=3)
     assert (video.outcome["status"], video.outcome["error_kind"]) == ("quarantined", "crashed")
     assert video.n_rows == 1

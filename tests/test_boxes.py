@@ -27,7 +27,7 @@ def test_what_a_phone_hangs_behind_its_film_is_no_box():
 
 
 def test_other_files_say_nothing_of_their_length():
-    assert declared_bytes(io.BytesIO(b"RIFF" + bytes(100))) is None
+    assert declared_bytes(io.BytesIO(b"OggS" + bytes(100))) is None
     assert declared_bytes(io.BytesIO(b"")) is None
 
 

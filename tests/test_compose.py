@@ -4,8 +4,10 @@ import os
 import shutil
 import signal
 import sys
+import threading
 
 import pytest
+import ray.data
 from decode_helpers import make_plan
 from ray import cloudpickle
 from synthetic_media import textured_shots, write_video
@@ -14,7 +16,7 @@ from tiny_checkpoints import save_stock
 from pipeline import compose
 from pipeline.assembly import Assembler
 from pipeline.caption_stage import CaptionPlan, CaptionStage
-from pipeline.compose import captioned_dataset, index_videos
+from pipeline.compose import captioned_dataset, captioned_rows, index_videos
 from pipeline.decode_stage import DecodeStage
 from pipeline.pools import size_pools
 from pipeline.progress import Progress
@@ -106,6 +108,69 @@ def test_every_listed_video_ends_once_with_all_its_clips(archive, plan, pools):
     assert ended == [("failed", 0)] + [("success", SHOTS_EACH)] * N_VIDEOS
     captions = {tuple(captions) for _, captions in videos.values() if captions}
     assert len(captions) == 1  # the same video says the same, whatever batch it was in
+
+
+class CountedDecodeStage(DecodeStage):
+    """Writes a byte into a pipe for every row that it has handed on."""
+
+    def __call__(self, refs):
+        with open(self.folder / "rows", "wb", buffering=0) as rows:
+            for table in super().__call__(refs):
+                yield table
+                rows.write(b"." * table.num_rows)
+
+
+class WaitingCaptionStage(CaptionStage):
+    """Keeps its first batch until the other end of a pipe lets it go."""
+
+    def __call__(self, rows):
+        if not hasattr(self, "let_go"):
+            with open(self.folder / "let_go", "rb") as pipe:
+                self.let_go = pipe.read()
+        return super().__call__(rows)
+
+
+def test_decoding_goes_on_while_the_model_is_busy(archive, plan, pools, tmp_path, monkeypatch):
+    """The model is not let go before all videos are decoded, so they are: else this never ends."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    for name, stage in {
+        "DecodeStage": CountedDecodeStage,
+        "CaptionStage": WaitingCaptionStage,
+    }.items():
+        monkeypatch.setattr(compose, name, type(stage.__name__, (stage,), {"folder": tmp_path}))
+    for pipe in ("rows", "let_go"):
+        os.mkfifo(tmp_path / pipe)
+    counted = 0
+
+    def count_then_let_go():
+        nonlocal counted
+        rows = os.open(tmp_path / "rows", os.O_RDWR)  # stays open between the writers
+        while counted < N_VIDEOS * (SHOTS_EACH + 1) + 1:
+            counted += len(os.read(rows, 1))
+        (tmp_path / "let_go").write_bytes(b"go on")
+        os.close(rows)
+
+    watcher = threading.Thread(target=count_then_let_go, daemon=True)
+    watcher.start()
+    assert len(run(archive, plan, pools)) == N_VIDEOS + 1
+    watcher.join()
+    assert counted == N_VIDEOS * (SHOTS_EACH + 1) + 1
+
+
+def test_the_queues_of_both_stages_are_seen(archive, plan, pools):
+    """They come from the executor by names that Ray does not promise."""
+    refs = list(Listing([str(archive)]))
+    seen = [queued for _, queued in captioned_rows(refs, plan, pools)]
+    assert {"decode", "caption"} in [set(queued) for queued in seen]
+
+
+def test_ray_is_told_what_an_archive_needs(archive, plan, pools):
+    """A silent hour is no failure, blocks are small, and a slow model stops the decoders."""
+    captioned_dataset(list(Listing([str(archive)])), plan, pools)
+    context = ray.data.DataContext.get_current()
+    assert context.execution_no_progress_timeout_s == -1
+    assert context.target_max_block_size <= 16 * 2**20
+    assert context.output_backpressure_guard_release_interval_s >= 60
 
 
 class DyingDecodeStage(DecodeStage):

@@ -1,6 +1,7 @@
 """The job as its user runs it: a process with arguments, output and an exit code."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from pipeline.views import connect
 
 pytestmark = pytest.mark.cluster
 
-FLEXIVIDEO = [sys.executable, "-c", "from jobs.cli import main; main()"]
+# As the console script does it: no folder where it is started can lend it modules.
+FLEXIVIDEO = [sys.executable, "-P", "-c", "from jobs.cli import main; main()"]
 KILLED = [sys.executable, str(Path(__file__).with_name("killed_index.py"))]
 
 
@@ -144,6 +146,18 @@ def test_a_signal_ends_clean_with_what_is_finished_committed(archive, tmp_path, 
     assert 1 <= n_done < 200
     ((ended,),) = connect(str(root)).execute("SELECT ended FROM runs").fetchall()
     assert ended == "interrupted"
+
+
+def test_neither_a_files_name_nor_the_folder_one_stands_in_can_stop_a_run(tmp_path):
+    """Ray notes the arguments in UTF-8, and looks for modules where the job was started."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").write_text("raise SystemExit('not this one')")
+    named = tmp_path / os.fsdecode(b"n\xff.mp4")
+    named.touch()
+    done = index(named, tmp_path / "root", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[1])
+    assert summary["by_error_kind"] == {"empty": 1}
 
 
 def test_strict_makes_a_failed_video_count(archive, tmp_path):

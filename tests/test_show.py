@@ -7,6 +7,7 @@ import pytest
 from dataset_helpers import commit_videos, make_ref, video_rows, writing
 from rich.console import Console
 
+from flexivideo.errors import DatasetError, SettingsError
 from jobs.show import show_dataset, show_video
 from pipeline.assembly import Assembler
 from pipeline.identity import video_id
@@ -53,6 +54,24 @@ def test_a_videos_clips_are_there_at_any_width(root, width):
 def test_a_name_does_not_steer_the_terminal(root):
     assert "\x1b" not in shown(show_dataset, 100, root=root, limit=10)
     assert "\x1b" not in shown(show_video, 100, root=root, video=ODD, scenes=False)
+
+
+def test_neither_do_the_names_among_which_one_has_to_choose(tmp_path):
+    refs = []
+    for folder in "ab":
+        uri = f"/{folder}/\x1b[31mred.mp4"
+        video = video_id(uri, "1-1")
+        refs.append(VideoRef(uri=uri, version="1-1", video_id=video, size_bytes=1))
+    commit_videos(LocalStore(str(tmp_path)), refs)
+    with pytest.raises(DatasetError, match="2 videos answer") as error:
+        shown(show_video, 100, root=str(tmp_path), video="\x1b[31mred.mp4", scenes=False)
+    assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize("limit", [0, -5])
+def test_a_limit_is_a_number_of_videos(root, limit):
+    with pytest.raises(SettingsError, match=f"limit is {limit}"):
+        shown(show_dataset, 100, root=root, limit=limit)
 
 
 def test_a_caption_that_was_cut_off_says_so(tmp_path):

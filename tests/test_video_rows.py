@@ -242,6 +242,31 @@ def test_a_truncated_file_gives_the_part_that_is_there(tmp_path, rng, share):
     assert ends == sorted(ends)
 
 
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.avi", "mpeg4"), ("a.flv", "flv1"), ("a.wmv", "wmv2")]
+)
+def test_an_interrupted_download_is_no_success(tmp_path, rng, name, codec, share):
+    """What old containers say of their length stands in front, in a way of each one's own."""
+    whole = write_video(tmp_path / name, textured_shots(rng, 12, 25), fps=25, codec=codec)
+    assert rows_of(whole)[1]["status"] == "success"
+    cut = tmp_path / f"cut_{name}"
+    cut.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    _, outcome = rows_of(cut)
+    assert outcome["status"] == "partial"
+    assert outcome["error_kind"] in ("truncated", "corrupt")
+
+
+def test_an_index_that_points_before_the_file_costs_no_frame(tmp_path, rng):
+    """A demuxer that asks for such a place is answered, and goes on with what is there."""
+    whole = write_video(tmp_path / "a.nut", textured_shots(rng, 6, 20), codec="ffv1")
+    cut = tmp_path / "cut.nut"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    _, outcome = rows_of(cut)
+    assert outcome["status"] == "partial"
+    assert outcome["n_frames_decoded"] > 30
+
+
 @pytest.mark.parametrize(("name", "flags"), [("a.mp4", "faststart"), ("a.mkv", None)])
 def test_a_file_that_lacks_its_last_bytes_is_no_success(tmp_path, rng, name, flags):
     """A few frames short, well within what headers round: only the boxes tell."""

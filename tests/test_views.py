@@ -116,6 +116,32 @@ def test_about_the_vectors_stands_beside_them(root):
     assert field.metadata[b"text_joint"] == b"false"
 
 
+def test_what_could_not_be_had_is_past_once_its_name_was_indexed(tmp_path):
+    """A file that was missing or changing has another version, and so another id, afterwards."""
+    store = LocalStore(str(tmp_path))
+    early, late, other = make_ref("a", version=""), make_ref("a", version="7-7"), make_ref("b", "")
+    for ref, status in ((early, "unavailable"), (other, "unavailable"), (late, "success")):
+        with writing(store, run_id=ref.video_id) as committer, Assembler() as assembler:
+            n_clips = 3 if status == "success" else 0
+            committer.add(*assembler.push(video_rows(ref, status=status, n_clips=n_clips)))
+            committer.commit()
+    rows = connect(store.root).execute("SELECT video_id, status FROM videos").fetchall()
+    assert set(rows) == {(late.video_id, "success"), (other.video_id, "unavailable")}
+
+
+def test_a_connection_sees_what_is_committed_after_it_was_opened(tmp_path):
+    """... and none is opened on a root that holds the beginnings of a run alone."""
+    store = LocalStore(str(tmp_path))
+    with writing(store), pytest.raises(DatasetError, match="no video"):
+        connect(store.root)
+    commit_videos(store, REFS[:1], identity=IDENTITY, run_id="first")
+    connection = connect(store.root)
+    commit_videos(store, REFS[1:], identity=IDENTITY, run_id="second")
+    for table in ("videos", "scenes", "clips", "embeddings"):
+        (n_videos,) = connection.execute(f"SELECT count(DISTINCT video_id) FROM {table}").fetchone()
+        assert n_videos == len(REFS), table
+
+
 def test_a_root_without_a_dataset_is_named_and_left_alone(tmp_path):
     with pytest.raises(DatasetError, match="no dataset"):
         connect(str(tmp_path))
