@@ -67,7 +67,8 @@ def run_index(
         LeaseLost: if another run took the root meanwhile.
         WorkersFailed: if the cluster gives up.
     """
-    listing, store, plan = Listing(sources), open_store(out), plan_run(settings)
+    listing, store = Listing(sources), open_store(out)
+    plan = plan_run(settings, root=store.root)
     listed = list(listing)
     to_do = list(undone(store, plan.identity, listed))
     progress = Progress(n_listed=len(listed), n_already_done=len(listed) - len(to_do))

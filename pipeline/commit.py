@@ -15,12 +15,12 @@ from typing import Self
 
 from pipeline.assembly import CompleteVideo
 from pipeline.commit_parts import CommitParts, PartSettings
-from pipeline.identity import digest
+from pipeline.identity import commit_id
 from pipeline.index_session import IndexSession
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import CommitSettings
 
-__all__ = ["CommitReceipt", "Committer", "commit_id"]
+__all__ = ["CommitReceipt", "Committer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,6 @@ class CommitReceipt:
     sequence: int
     commit_id: str
     n_videos: int
-
-
-def commit_id(run_id: str, sequence: int) -> str:
-    """Id of a commit; ids sort as the commits do."""
-    return f"{sequence:012d}-{digest('commit', run_id, sequence)[:8]}"
 
 
 class Committer:

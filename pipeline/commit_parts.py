@@ -75,8 +75,9 @@ class CommitParts:
             leftovers.callback(video_writer.discard)
             video_writer.write(self._video_row(video) for video in videos)
             for video in videos:
+                is_segmented = video.outcome.get("scenes_commit_id") is not None
                 for batch in video.batches():
-                    self._write_clip(batch, leftovers)
+                    self._write_clip(batch, leftovers, with_scenes=not is_segmented)
             for table, writer in self._writers.items():
                 self._publish(writer, self._paths[table])
                 leftovers.callback(self._store.delete, self._paths[table])
@@ -113,12 +114,14 @@ class CommitParts:
                 "model_id": identity.model_id,
                 "prompt_id": identity.prompt_id,
                 "commit_id": self._commit,
-                "scenes_commit_id": self._commit,
+                "scenes_commit_id": outcome.get("scenes_commit_id") or self._commit,
                 "committed_at": self._now,
             }
         )
 
-    def _write_clip(self, batch: pa.RecordBatch, leftovers: ExitStack) -> None:
+    def _write_clip(
+        self, batch: pa.RecordBatch, leftovers: ExitStack, *, with_scenes: bool
+    ) -> None:
         for row in batch.to_pylist():
             identity, video, clip = self._about.identity, row["video_id"], row["clip"]
             key = {
@@ -135,7 +138,8 @@ class CommitParts:
                 "model_id": identity.model_id,
                 "prompt_id": identity.prompt_id,
             }
-            self._append("scenes", SCENES, self._scene_rows(row, key), leftovers)
+            if with_scenes:
+                self._append("scenes", SCENES, self._scene_rows(row, key), leftovers)
             self._append("clips", CLIPS, [key | clip | _caption_columns(row)], leftovers)
             if row["embedding"] is not None:
                 schema = embeddings_schema(

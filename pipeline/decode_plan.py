@@ -41,6 +41,7 @@ class DecodePlan:
         decode: limits.
         spec: how the model wants its frames.
         threads: decoder threads of one worker.
+        root: dataset that holds the scenes of videos which are segmented already.
     """
 
     segmentation: Segmentation
@@ -48,6 +49,7 @@ class DecodePlan:
     decode: DecodeSettings
     spec: VisualSpec
     threads: int = 1
+    root: str | None = None
 
     def to_json(self) -> str:
         """As JSON text; :meth:`from_json` reads it back equal."""
@@ -63,4 +65,5 @@ class DecodePlan:
             decode=DecodeSettings(**parts["decode"]),
             spec=VisualSpec(**parts["spec"]),
             threads=parts["threads"],
+            root=parts["root"],
         )

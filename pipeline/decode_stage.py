@@ -1,17 +1,21 @@
 """The decode stage: references in, rows of clips with pixels out, an outcome row a video.
 
 What a video can do to its decoder ends here: a child that crashes, hangs or eats its memory is
-replaced and the video tried again, and after the last try the video is quarantined.
+replaced and the video tried again, and after the last try the video is quarantined. A video whose
+scenes are stored already is cut into those, unless its frames prove to be others.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 
 from pipeline.clip_rows import outcome_row
 from pipeline.decode_plan import DecodePlan
+from pipeline.outcomes import ErrorKind
 from pipeline.records import DECODED_SCHEMA, VideoRef
+from pipeline.stored_scenes import StoredScenes
 from pipeline.supervisor import ChildDied, DecodeChild
 from pipeline.verdicts import Verdict, outcome_of, quarantine
 
@@ -24,15 +28,35 @@ class DecodeStage:
     def __init__(self, plan: DecodePlan, child: DecodeChild | None = None) -> None:
         self._plan = plan
         self._child = child or DecodeChild(plan)
+        self._stored = None if plan.root is None else StoredScenes(plan.root)
 
     def __call__(self, refs: pa.Table) -> Iterator[pa.Table]:
         """Rows of ``DECODED_SCHEMA`` for a table of ``REF_SCHEMA``, as they come."""
         for row in refs.to_pylist():
-            yield from self._video(VideoRef.from_fields(row))
+            ref = VideoRef.from_fields(row)
+            known = self._known(ref)
+            if known is None or not (yield from self._recut(known)):
+                yield from self._video(ref)
 
     def close(self) -> None:
         """End the child."""
         self._child.close()
+
+    def _known(self, ref: VideoRef) -> VideoRef | None:
+        """The reference with its scenes, if they are stored."""
+        if self._stored is None or ref.scenes_commit_id is None:
+            return None
+        scenes = self._stored.of(ref.video_id, ref.scenes_commit_id)
+        return None if scenes is None else replace(ref, known_scenes=scenes)
+
+    def _recut(self, ref: VideoRef) -> Generator[pa.Table, None, bool]:
+        """Rows of a video with known scenes; returns whether its frames were theirs."""
+        for rows in self._video(ref):
+            outcome = rows["outcome"][-1].as_py()
+            if outcome is not None and outcome["error_kind"] == ErrorKind.SOURCE_CHANGED:
+                return False
+            yield rows
+        return True
 
     def _video(self, ref: VideoRef) -> Iterator[pa.Table]:
         tries = self._plan.decode.tries

@@ -8,7 +8,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-__all__ = ["clip_id", "digest", "scene_id", "settings_id", "video_id"]
+__all__ = [
+    "clip_id",
+    "commit_id",
+    "commit_sequence",
+    "digest",
+    "scene_id",
+    "settings_id",
+    "video_id",
+]
 
 # 128 bits: a collision among 10^12 ids has a chance below 10^-14.
 ID_BYTES = 16
@@ -44,3 +52,13 @@ def clip_id(
 ) -> str:
     """Id of a clip's caption: a new model or prompt gives a new one, the same gives the same."""
     return digest("clip", video, segmenter, packing, model, prompt, clip_index)
+
+
+def commit_id(run_id: str, sequence: int) -> str:
+    """Id of a commit; ids sort as the commits do."""
+    return f"{sequence:012d}-{digest('commit', run_id, sequence)[:8]}"
+
+
+def commit_sequence(commit: str) -> int:
+    """The sequence number in a commit's id."""
+    return int(commit.partition("-")[0])

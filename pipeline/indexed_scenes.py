@@ -5,8 +5,9 @@ from dataclasses import fields
 
 from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
-from pipeline.records import KNOWN_SCENE_TYPE, KnownScene
+from pipeline.records import KnownScene
 from pipeline.settings import SegmentationSettings
+from pipeline.stored_scenes import StoredScenes
 from pipeline.views import connect
 
 __all__ = ["IndexedScenes"]
@@ -25,7 +26,7 @@ class IndexedScenes:
         Raises:
             DatasetError: if there is none, or its scenes stand under several segmentations.
         """
-        self._connection = connect(root)
+        self._connection, self._stored = connect(root), StoredScenes(root)
         # By its commit a video's rows are found without reading the other commits' parts.
         self._connection.execute(
             """CREATE TEMP TABLE whole AS SELECT video_id, scenes_commit_id
@@ -40,15 +41,7 @@ class IndexedScenes:
             "SELECT scenes_commit_id FROM whole WHERE video_id = $video_id",
             {"video_id": video_id},
         ).fetchone()
-        if found is None:
-            return None
-        names = [field.name for field in KNOWN_SCENE_TYPE]
-        rows = self._connection.execute(
-            f"""SELECT {", ".join(names)} FROM all_scenes
-                WHERE commit_id = $commit_id AND video_id = $video_id ORDER BY scene_index""",
-            {"video_id": video_id, "commit_id": found[0]},
-        ).fetchall()
-        return tuple(KnownScene(**dict(zip(names, row, strict=True))) for row in rows) or None
+        return None if found is None else self._stored.of(video_id, found[0])
 
     def _segmentation(self, root: str) -> SegmentationSettings:
         meanings = self._connection.execute(

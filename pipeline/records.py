@@ -57,6 +57,7 @@ class VideoRef:
         version: etag, or ``<size>-<mtime_ns>`` on disks.
         video_id: ``pipeline.identity.video_id(uri, version)``.
         size_bytes: None where the listing does not say.
+        scenes_commit_id: commit under which its scenes stand already; None: it is to be segmented.
         known_scenes: the scenes that its frames are cut into; None: by ATS.
     """
 
@@ -64,6 +65,7 @@ class VideoRef:
     version: str
     video_id: str
     size_bytes: int | None
+    scenes_commit_id: str | None = None
     known_scenes: tuple[KnownScene, ...] | None = None
 
     @classmethod
@@ -89,6 +91,7 @@ REF_SCHEMA = pa.schema(
         pa.field("version", pa.string(), nullable=False),
         pa.field("video_id", pa.string(), nullable=False),
         pa.field("size_bytes", pa.int64()),
+        pa.field("scenes_commit_id", pa.string()),
         pa.field("known_scenes", pa.list_(KNOWN_SCENE_TYPE)),
     ]
 )
@@ -156,6 +159,7 @@ OUTCOME_TYPE = pa.struct(
         pa.field("n_clips", pa.int32(), nullable=False),
         pa.field("n_visual_tokens", pa.int64(), nullable=False),
         pa.field("n_tries", pa.int32(), nullable=False),
+        pa.field("scenes_commit_id", pa.string()),  # whose scenes these are; null: segmented anew
     ]
 )
 

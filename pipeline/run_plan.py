@@ -35,8 +35,12 @@ class RunPlan:
         return {"model": name, "revision": str(model["digest"])}
 
 
-def plan_run(settings: IndexSettings) -> RunPlan:
+def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
     """Settle all defaults; reads the checkpoint's files, not its weights into memory.
+
+    Args:
+        settings: what was asked for.
+        root: dataset that holds the scenes of videos which are segmented already.
 
     Raises:
         ModelError: if the model cannot be found or loaded, or is of another architecture.
@@ -88,6 +92,7 @@ def plan_run(settings: IndexSettings) -> RunPlan:
             packing=settings.packing,
             decode=settings.decode,
             spec=spec,
+            root=root,
         ),
         caption=CaptionPlan(
             settings=asked,

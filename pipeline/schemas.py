@@ -79,7 +79,7 @@ VIDEOS = _schema(
     _PROMPT_ID,
     _column("limits_id", pa.string(), "limits of the decode; see settings; limits-none: lost"),
     _COMMIT_ID,
-    _column("scenes_commit_id", pa.string(), "commit that wrote the scenes"),
+    _column("scenes_commit_id", pa.string(), "commit that wrote the scenes; older if re-captioned"),
     _column("committed_at", TIMESTAMP, "time of the commit"),
     _column("source_deleted_at", TIMESTAMP, "when the object was found gone; else null", null=True),
 )

@@ -77,6 +77,8 @@ def video_rows(
         n_tries: which try this is, 1 for the first.
     """
     facts, since = _Facts(), time.perf_counter()
+    if ref.known_scenes is not None:
+        facts.columns["scenes_commit_id"] = ref.scenes_commit_id
     try:
         with open_source(ref, max_size_mib=plan.decode.max_size_mib) as file:
             facts.columns["content_digest"] = content_digest(file, beat)

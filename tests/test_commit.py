@@ -148,7 +148,8 @@ def test_a_second_run_has_nothing_to_do(tmp_path):
 def test_a_new_model_does_all_again_and_its_rows_are_the_current_ones(tmp_path):
     store, other = LocalStore(str(tmp_path)), make_identity(name="other")
     index(store)
-    assert list(undone(store, other, REFS)) == REFS
+    again = list(undone(store, other, REFS))
+    assert [dataclasses.replace(ref, scenes_commit_id=None) for ref in again] == REFS
     commit_videos(store, REFS, identity=other, run_id="second")
     rows = connect(store.root).execute("SELECT DISTINCT model_id FROM clips").fetchall()
     assert rows == [(other.model_id,)]

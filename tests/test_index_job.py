@@ -165,6 +165,30 @@ def test_strict_makes_a_failed_video_count(archive, tmp_path):
     assert index(archive / "empty.mp4", tmp_path / "b", "--strict").returncode == 1
 
 
+def test_a_new_prompt_captions_the_scenes_that_are_stored(archive, undisturbed, tmp_path):
+    """Not segmented again: the same scenes, byte for byte, in the same files."""
+    root = tmp_path / "root"
+    shutil.copytree(undisturbed[0], root)
+
+    def scenes():
+        everything = connect(str(root)).execute("SELECT * FROM scenes ORDER BY scene_id").fetchall()
+        return everything, {
+            path: path.read_bytes() for path in (root / "scenes").rglob("*.parquet")
+        }
+
+    before = scenes()
+    assert index(archive, root, "--prompt", "What is this?").returncode == 0
+    assert scenes() == before
+    rows = connect(str(root)).execute(
+        """SELECT status, bool_and(scenes_commit_id < commit_id), count(DISTINCT prompt_id)
+           FROM videos GROUP BY status ORDER BY status"""
+    )
+    # What failed has no scenes to keep.
+    assert rows.fetchall() == [("failed", False, 1), ("success", True, 1)]
+    (n_clips,) = connect(str(root)).execute("SELECT count(*) FROM clips").fetchone()
+    assert n_clips == 2 + 3 + 4
+
+
 @pytest.mark.parametrize(
     ("source", "options", "said"),
     [

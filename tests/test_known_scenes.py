@@ -3,19 +3,29 @@
 from dataclasses import asdict, replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from dataset_helpers import commit_videos, make_ref
+from dataset_helpers import commit_videos, make_ref, writing
 from decode_helpers import make_plan
 from synthetic_media import textured_shots, write_video
 
 from flexivideo.errors import DatasetError, SourceUnavailable
 from flexivideo.segmentation import FrameStep, SceneSegmenter
+from pipeline.assembly import Assembler
+from pipeline.decode_stage import DecodeStage
 from pipeline.index_session import open_for_index
 from pipeline.indexed_scenes import IndexedScenes
 from pipeline.known_scenes import KnownScenes
 from pipeline.local_uri import to_uri
 from pipeline.outcomes import ErrorKind
-from pipeline.records import KNOWN_SCENE_TYPE, KnownScene, VideoRef
+from pipeline.records import (
+    CAPTIONED_SCHEMA,
+    KNOWN_SCENE_TYPE,
+    REF_SCHEMA,
+    KnownScene,
+    VideoRef,
+)
+from pipeline.resume import undone
 from pipeline.run_identity import RunIdentity
 from pipeline.runs import note_settings
 from pipeline.settings import SegmentationSettings
@@ -126,6 +136,37 @@ def test_a_video_that_is_no_longer_the_one_of_its_scenes_is_unavailable(shots):
         "unavailable",
         "source_changed",
     )
+
+
+def stage_outcome(stage, ref):
+    tables = list(stage(pa.Table.from_pylist([asdict(ref)], schema=REF_SCHEMA)))
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert [row["kind"] for row in rows] == ["clip"] * (len(rows) - 1) + ["video"]
+    return rows[-1]["outcome"]
+
+
+def test_a_video_that_was_segmented_is_cut_into_its_scenes_unless_they_are_others(shots, tmp_path):
+    """A decoder of another release may give other frames; then ATS has to look again."""
+    store, ref = open_store(str(tmp_path / "root")), local_ref(to_uri(str(shots)))
+    plan = replace(make_plan(), root=store.root)
+    identity = identity_of(SEGMENTATION)
+    with writing(store, identity=identity) as committer, Assembler() as assembler:
+        rows = [row for batch in video_rows(ref, "a", plan) for row in batch.to_pylist()]
+        said = {"caption_busy_s": 0.0, "caption_status": "success", "caption": "It is."}
+        captioned = [row | said for row in rows]
+        committer.add(*assembler.push(pa.Table.from_pylist(captioned, schema=CAPTIONED_SCHEMA)))
+        receipt = committer.commit()
+    (again,) = undone(store, replace(identity, prompt_id="other"), [ref])
+    assert again.scenes_commit_id == receipt.commit_id
+    stage = DecodeStage(plan)
+    outcome = stage_outcome(stage, again)
+    assert (outcome["status"], outcome["scenes_commit_id"]) == ("success", receipt.commit_id)
+    sparser = replace(plan, segmentation=replace(plan.segmentation, sample_fps=1.0))
+    stage.close()
+    stage = DecodeStage(sparser)
+    outcome = stage_outcome(stage, again)
+    assert (outcome["status"], outcome["scenes_commit_id"]) == ("success", None)
+    stage.close()
 
 
 def test_a_dataset_gives_its_videos_scenes_and_their_segmentation(tmp_path):
