@@ -10,6 +10,7 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import ray
 from ray.data.exceptions import ExecutionTimeoutError, SystemException
 from ray.exceptions import RayError
@@ -65,20 +66,24 @@ def _join() -> None:
     dashboard = None if os.environ.get("RAY_ADDRESS") else False
     # Workers look for modules where the driver stands, before all else; so it stands where this
     # code is, not in whatever folder the job was started.
-    with _without_chatter(), _readable_arguments(), chdir(Path(__file__).parents[1]):
+    with _without_chatter(), _readable_command_line(), chdir(Path(__file__).parents[1]):
         ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=dashboard)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 @contextmanager
-def _readable_arguments() -> Iterator[None]:
+def _readable_command_line() -> Iterator[None]:
     """Ray notes the command line, and takes nothing but UTF-8: no file's name need be that."""
-    arguments = sys.argv
-    sys.argv = [word.encode("utf-8", "backslashreplace").decode() for word in arguments]
+    as_it_is = psutil.Process.cmdline
+
+    def readable(process: psutil.Process) -> list[str]:
+        return [word.encode("utf-8", "backslashreplace").decode() for word in as_it_is(process)]
+
+    psutil.Process.cmdline = readable
     try:
         yield
     finally:
-        sys.argv = arguments
+        psutil.Process.cmdline = as_it_is
 
 
 @contextmanager

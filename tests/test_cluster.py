@@ -1,8 +1,11 @@
 """What Ray gives up on becomes one sentence that names the error."""
 
+import sys
+
 import pytest
 import ray
 import ray.data
+from ray import cloudpickle
 
 from flexivideo.errors import WorkersFailed
 from jobs.cluster import cluster
@@ -28,6 +31,7 @@ class FailsAtWork(FailsToStart):
 
 @pytest.mark.parametrize("stage", [FailsToStart, FailsAtWork])
 def test_a_stage_that_fails_is_named_by_its_own_error(ray_cluster, stage):
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers know no test modules
     rows = ray.data.range(4).map_batches(stage, compute=ray.data.ActorPoolStrategy(size=1))
     with pytest.raises(WorkersFailed) as caught, cluster():
         rows.materialize()
