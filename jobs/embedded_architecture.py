@@ -45,7 +45,7 @@ CONTEXT_TOKENS = 16384
 
 # How strong the kernels are that see motion (frames of a scene differ by little), and how fine the
 # waves that they follow.
-MOTION_GAIN, WAVES_A_PATCH = 3.0, (0.5, 2.5)
+MOTION_GAIN, WAVES_A_PATCH = 3.0, (0.3, 1.2)
 
 # Few positions are in use, so the slowest rotation is fast enough to tell them apart.
 ROPE_THETA = 30.0
@@ -158,36 +158,60 @@ def make_model(
         # The layers' norms forget how strong a patch's signal is, unless it stands beside
         # something constant; light and detail need it from the start.
         model.model.visual.blocks[0].attn.proj.bias.normal_(0, 1.0)
-        _see_motion(model.model.visual.patch_embed.proj.weight)
+        _see_motion(model.model.visual)
     return model
 
 
-def _see_motion(kernel_OCTPP: torch.Tensor) -> None:
-    """Half of the patch kernels become quadruples that together see which way waves move.
+def _see_motion(vision: torch.nn.Module) -> None:
+    """The tower begins with motion energy: half of its patch kernels, and what its first layer does.
 
-    cos and sin over space times cos and sin over time: sums of two of them are waves that run one
-    way, and products of two are what the vision tower's gated layers can make of them. Noise would
-    have to find this out; the other half is noise, which sees everything else.
+    Kernels come in quadruples: cos and sin over space times cos and sin over time. The difference of
+    two products of them has the sign of the way in which a wave runs, whatever its phase; a gated
+    layer takes such products, a channel a quadruple. Training would have to find this out from
+    answers that are right once in seven. The other kernels are noise, which sees everything else.
     """
+    kernel_OCTPP, layer = vision.patch_embed.proj.weight, vision.blocks[0].mlp
     n_out, n_channels, n_taps, side, _ = kernel_OCTPP.shape
-    time = (torch.arange(n_taps) - (n_taps - 1) / 2) * 2 * math.pi / (2 * n_taps)
+    time = (torch.arange(n_taps) - (n_taps - 1) / 2) * math.pi / n_taps
     at_rest, in_motion = torch.cos(time), torch.sin(time)
     at_rest, in_motion = at_rest / at_rest.sum(), MOTION_GAIN * in_motion / in_motion.abs().sum()
     line = torch.arange(side) - (side - 1) / 2
     window = torch.exp(-(line[:, None] ** 2 + line[None] ** 2) / (2 * (side / 3) ** 2))
-    kernel_OCTPP[: n_out // 2] /= n_taps**0.5
-    n_waves = (n_out - n_out // 2) // 4
+    first, n_waves = n_out // 2, (n_out - n_out // 2) // 4
+    kernel_OCTPP[:first] /= n_taps**0.5
+    kernel_OCTPP[:n_waves] = 0  # the first layer writes here
+    low, high = WAVES_A_PATCH
     for wave in range(n_waves):
-        angle, turns, phase = torch.rand(3).tolist()
-        down, right = math.sin(2 * math.pi * angle), math.cos(2 * math.pi * angle)
-        waves_a_patch = WAVES_A_PATCH[0] * (WAVES_A_PATCH[1] / WAVES_A_PATCH[0]) ** turns
-        along = 2 * math.pi * waves_a_patch / side * (line[:, None] * down + line[None] * right)
-        for number, (over_space, over_time) in enumerate(
-            product((torch.cos, torch.sin), (at_rest, in_motion))
+        angle, (turns, phase) = 2 * math.pi * wave / n_waves, torch.rand(2).tolist()
+        along = line[:, None] * math.sin(angle) + line[None] * math.cos(angle)
+        along = 2 * math.pi * (low * (high / low) ** turns / side * along + phase)
+        quadruple = range(first + 4 * wave, first + 4 * wave + 4)
+        for number, (over_space, over_time) in zip(
+            quadruple, product((torch.cos, torch.sin), (at_rest, in_motion)), strict=True
         ):
-            pattern = over_space(along + 2 * math.pi * phase) * window
+            pattern = over_space(along) * window
+            pattern -= window * (pattern.sum() / window.sum())  # blind to light
             pattern /= pattern.norm() * side * n_channels**0.5 / 2
-            kernel_OCTPP[n_out // 2 + 4 * wave + number] = pattern * over_time[:, None, None]
+            kernel_OCTPP[number] = pattern * over_time[:, None, None]
+        cos_rest, cos_motion, sin_rest, sin_motion = quadruple
+        # silu(x) y - silu(-x) y = x y: two gates a product.
+        for unit, (gate, value, sign, way) in enumerate(
+            (
+                (cos_rest, sin_motion, 1, 1),
+                (cos_rest, sin_motion, -1, 1),
+                (sin_rest, cos_motion, 1, -1),
+                (sin_rest, cos_motion, -1, -1),
+            ),
+            4 * wave,
+        ):
+            for projection, column, weight in (
+                (layer.gate_proj, gate, sign),
+                (layer.up_proj, value, 1),
+            ):
+                projection.weight[unit], projection.bias[unit] = 0, 0
+                projection.weight[unit, column] = weight
+            layer.down_proj.weight[:, unit] = 0
+            layer.down_proj.weight[wave, unit] = sign * way
 
 
 def _all_captions() -> Iterator[str]:
