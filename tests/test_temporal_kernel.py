@@ -30,20 +30,35 @@ def test_b_is_linear_interpolation_between_half_pixel_centres():
         assert resampling_matrix(t_new, T_INIT) == pytest.approx(by_torch.numpy())
 
 
-@pytest.mark.parametrize("t_init", [2, 4, 6, 8])
-def test_the_expanded_kernel_answers_repeated_frames_as_the_old_one(rng, kernel, t_init):
-    """W_init[t] = W_old[t mod T_old] / r."""
+def test_the_expanded_kernel_answers_repeated_frames_as_the_old_one(rng, kernel):
+    """W_init[t] = W_old[t mod T_old] / r, at every even length."""
     pair = rng.standard_normal((3, 2, 4, 4))
-    repeated = np.tile(pair, (1, t_init // 2, 1, 1))
-    assert response(expand_kernel(kernel, t_init), repeated) == pytest.approx(
-        response(kernel, pair)
-    )
+    for t_init in range(2, 65, 2):
+        repeated = np.tile(pair, (1, t_init // 2, 1, 1))
+        answer = response(expand_kernel(kernel, t_init), repeated)
+        assert answer == pytest.approx(response(kernel, pair)), t_init
 
 
 @pytest.mark.parametrize("t_init", [1, 3, 5])
 def test_a_length_that_the_taps_do_not_divide_is_refused(kernel, t_init):
     with pytest.raises(ValueError, match=f"t_init is {t_init}"):
         expand_kernel(kernel, t_init)
+
+
+def test_p_is_the_pseudo_inverse_of_b_transposed():
+    """Moore and Penrose: A P A = A, P A P = P, A P and P A symmetric, with A = B^T.
+
+    Where B has full column rank it is the paper's P = B (B^T B)^-1.
+    """
+    for t_new in LENGTHS:
+        stretch, refit = resampling_matrix(t_new, T_INIT), refit_matrix(t_new, T_INIT, "pi")
+        assert stretch.T @ refit @ stretch.T == pytest.approx(stretch.T)
+        assert refit @ stretch.T @ refit == pytest.approx(refit)
+        for product in (stretch.T @ refit, refit @ stretch.T):
+            assert product == pytest.approx(product.T)
+        if np.linalg.matrix_rank(stretch) == T_INIT:
+            closed = stretch @ np.linalg.inv(stretch.T @ stretch)
+            assert refit == pytest.approx(closed)
 
 
 @pytest.mark.parametrize("t_new", [1, 2, 3, 4, 5, 6, 7, 12, 64])

@@ -31,13 +31,13 @@ def test_virtual_frames_answer_as_the_explicit_kernel_of_every_length(rng, mode)
 
 
 @pytest.mark.parametrize("mode", ["tei", "pi_const"])
-@pytest.mark.parametrize("n_frames", [1, 2, 3, 4, 5, 6, 7, 12, 13, 64])
-def test_a_still_scene_passes_unchanged(rng, mode, n_frames):
-    still = np.repeat(frames_of(rng, 1), n_frames, axis=0)
-    stored = stored_frames(still, mode=mode, t_init=T_INIT)
-    virtual = to_virtual_frames(stored, n_frames, mode=mode, t_init=T_INIT)
-    expected = np.repeat(still[:1], n_virtual_frames(mode=mode, t_init=T_INIT), axis=0)
-    assert virtual == pytest.approx(expected.astype(np.float32), abs=0.13)
+def test_a_still_scene_passes_unchanged_at_every_length(rng, mode):
+    one = frames_of(rng, 1)
+    expected = np.repeat(one, n_virtual_frames(mode=mode, t_init=T_INIT), axis=0)
+    for n_frames in range(1, 65):
+        stored = stored_frames(np.repeat(one, n_frames, axis=0), mode=mode, t_init=T_INIT)
+        virtual = to_virtual_frames(stored, n_frames, mode=mode, t_init=T_INIT)
+        assert virtual == pytest.approx(expected.astype(np.float32), abs=0.13)
 
 
 @pytest.mark.parametrize("mode", MODES)
