@@ -45,5 +45,5 @@ $(VENV)/installed: $(SOURCES) $(VENV)/sources
 	touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	$(INSTALL) "flexivideo[test,check] @ file://$(abspath $(firstword $(wildcard $(VENV)/wheel/*.whl)))"
+	$(INSTALL) "$(firstword $(wildcard $(VENV)/wheel/*.whl))[test,check]"
 	touch $@

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import duckdb
+import pyarrow as pa
 from cyclopts import App, Group, Parameter
 from rich.console import Console
 from rich.markup import escape
@@ -231,7 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException) as error:
         errors.print(
             f"flexivideo: the dataset cannot be read: {escape(str(error))}; expected whole parts "
             f"of our own: restore the file from a copy, or index into another root",

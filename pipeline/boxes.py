@@ -1,10 +1,11 @@
 """The boxes of a file: how containers nest named pieces, and how long they say they are.
 
-ISO base media (ISO/IEC 14496-12: mp4, mov, 3gp), EBML (RFC 8794: Matroska, WebM), RIFF (avi) and
-ASF (wmv). The walks are bounded and never raise, in a file of any content: a size that lies only
-ends them.
+ISO base media (ISO/IEC 14496-12: mp4, mov, 3gp), EBML (RFC 8794: Matroska, WebM), RIFF (avi), ASF
+(wmv) and FLV. The walks are bounded and never raise, in a file of any content: a size that lies
+only ends them.
 """
 
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -19,6 +20,13 @@ ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 ASF_SIZE, ASF_FLAGS, ASF_BROADCAST = slice(16, 24), slice(64, 68), 1
 ASF_FIRST_OBJECT = 30
+
+# Sizes that RIFF writers leave where they cannot go back to write the true one.
+RIFF_UNKNOWN = {0, 0x7FFFFFFF, 0xFFFFFFFF}
+
+# FLV's first tag is metadata: a name behind its length, a type byte (0: a number), a double.
+FLV_FILE_SIZE, FLV_NUMBER = b"\x00\x08filesize", 0
+FLV_METADATA_BYTES = 1 << 16
 
 MAX_BOXES = 100_000
 
@@ -44,6 +52,8 @@ def declared_bytes(file: BinaryIO) -> int | None:
         ends = [end for kind, _, end in ebml_elements(file, 0, size_bytes) if kind == SEGMENT]
     elif _begins_with(file, b"RIFF"):
         ends = [end for _, _, end in _riff_chunks(file, size_bytes)]
+    elif _begins_with(file, b"FLV"):
+        ends = list(_flv_declared(file))
     elif _begins_with(file, ASF_HEADER):
         ends = list(_asf_declared(file, size_bytes))
     else:
@@ -105,6 +115,8 @@ def _riff_chunks(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
         if not header.startswith(b"RIFF"):  # what stands behind the last one is not ours to judge
             return
         size = int.from_bytes(header[4:], "little")
+        if size in RIFF_UNKNOWN:
+            return
         yield header[:4], start + 8, start + 8 + size
         start += 8 + size + size % 2
 
@@ -131,3 +143,14 @@ def _asf_declared(file: BinaryIO, end: int) -> Iterator[int]:
 def _begins_with(file: BinaryIO, magic: bytes) -> bool:
     file.seek(0)
     return file.read(len(magic)) == magic
+
+
+def _flv_declared(file: BinaryIO) -> Iterator[int]:
+    """The file's size in FLV's metadata, where a recorder has written it."""
+    file.seek(0)
+    content = file.read(FLV_METADATA_BYTES)
+    _, found, value = content.partition(FLV_FILE_SIZE)
+    if found and len(value) >= 9 and value[0] == FLV_NUMBER:
+        (size,) = struct.unpack(">d", value[1:9])
+        if 0 < size < 2**63:
+            yield int(size)

@@ -35,9 +35,6 @@ NO_PROTOCOL = "none"
 # One picture is no video: what ffmpeg calls a pipe of images is a renamed picture.
 PICTURE_FORMATS_SUFFIX = "_pipe"
 
-# Containers whose length is written in front, not guessed from what is there.
-DURATION_IN_HEADER = frozenset({"flv"})
-
 BUFFER_BYTES = 1 << 20
 
 
@@ -173,11 +170,10 @@ def _describe(container: InputContainer, stream: VideoStream, format_name: str) 
 def _claimed_duration_s(
     container: InputContainer, stream: VideoStream, time_base: Fraction
 ) -> float | None:
-    if stream.duration:
-        return float(stream.duration * time_base)
-    if container.format.name in DURATION_IN_HEADER and container.duration:
-        return container.duration / av.time_base
-    return None
+    """Length of the stream by the header; None where that is only a guess, or another's length."""
+    name = container.format.name
+    guessed = name == "asf" or (name == "avi" and not stream.frames)
+    return None if guessed or not stream.duration else float(stream.duration * time_base)
 
 
 def _allowed_formats() -> list[str]:

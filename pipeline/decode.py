@@ -5,6 +5,7 @@ timestamps are made up from the frame before and its duration, backward ones lik
 report says that this was done.
 """
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import av
 from av.video.frame import VideoFrame
 
 from pipeline.container import OpenVideo
-from pipeline.shortage import has_room_for, is_out_of_memory, raise_if_short
+from pipeline.shortage import is_short
 
 __all__ = ["DecodeReport", "TimedFrame", "timed_frames"]
 
@@ -96,6 +97,9 @@ def _images(
             packet = next(packets)
         except StopIteration:
             return
+        except IndexError:  # a stream that the header did not name: go on behind its packet
+            packets = video.container.demux(video.stream)
+            continue
         except av.error.FFmpegError as error:  # the container itself breaks off
             _count_failure(report, error, video)
             return
@@ -105,8 +109,8 @@ def _images(
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
-            if not is_out_of_memory(error):
-                raise_if_short(error)
+            if error.errno == errno.EAGAIN:  # no thread could be started: nothing will decode
+                raise MemoryError(f"the decoder could not start: {error}") from error
             _count_failure(report, error, video)
             failures_in_a_row += 1
             if failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
@@ -145,5 +149,5 @@ def _count_failure(report: DecodeReport, error: av.error.FFmpegError, video: Ope
     report.n_failures += 1
     context = video.stream.codec_context
     asked_bytes = BYTES_A_PIXEL * (context.width or 0) * (context.height or 0)
-    report.n_refused += is_out_of_memory(error) or not has_room_for(asked_bytes)
+    report.n_refused += is_short(error, asked_bytes=asked_bytes)
     report.last_failure = error.strerror or type(error).__name__

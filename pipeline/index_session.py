@@ -31,6 +31,7 @@ class IndexSession:
         run_id: the holder.
         clock: UTC.
         started_at: when the root was taken.
+        had_parts: whether anybody has begun or committed anything here before.
     """
 
     def __init__(self, store: Store, lease: Lease, clock: Clock) -> None:
@@ -38,6 +39,7 @@ class IndexSession:
         self.run_id = lease.record.run_id
         self.started_at = datetime.fromisoformat(lease.record.started_at)
         self._sequence = _seal(store)
+        self.had_parts = self._sequence > 0
         self._lost: LeaseLost | None = None
 
     @property
@@ -89,7 +91,7 @@ def open_for_index(
     lease = acquire(store, ROLE, run_id=run_id, lease_s=lease_s, clock=clock)
     try:
         session = IndexSession(store, lease, clock)
-        if lease.had_holder:  # what lies in a folder that nobody held is not ours
+        if session.had_parts:  # else what lies in the folder is nobody's orphan
             remove_orphans(store)
         with _renewing(session, lease_s / RENEWALS_PER_LEASE):
             yield session

@@ -24,7 +24,8 @@ CHUNK_REFS = 50_000
 def undone(store: Store, identity: RunIdentity, refs: Iterable[VideoRef]) -> Iterator[VideoRef]:
     """The references without a finished current row, in their order.
 
-    Those that were segmented under the same settings name the commit that holds their scenes.
+    Those that were segmented and packed under the same settings name the commit that holds their
+    scenes.
     """
     try:
         connection = connect(store.root)
@@ -66,9 +67,10 @@ def _remember_done(connection: duckdb.DuckDBPyConnection, identity: RunIdentity)
 
 
 def _remember_segmented(connection: duckdb.DuckDBPyConnection, identity: RunIdentity) -> None:
+    # Of the same packing, since a scene's row names the clip that holds it.
     connection.execute(
         """CREATE TEMP TABLE segmented AS
            SELECT video_id, max(scenes_commit_id) AS scenes_commit_id FROM all_videos
-           WHERE segmenter_id = ? AND status = ? GROUP BY video_id""",
-        [identity.segmenter_id, Status.SUCCESS],
+           WHERE segmenter_id = ? AND packing_id = ? AND status = ? GROUP BY video_id""",
+        [identity.segmenter_id, identity.packing_id, Status.SUCCESS],
     )

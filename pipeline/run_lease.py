@@ -148,11 +148,6 @@ class Lease:
         self.record = record
         self._lock = threading.Lock()  # it is renewed by a thread, and before each commit
 
-    @property
-    def had_holder(self) -> bool:
-        """Whether somebody held it before."""
-        return self.record.token > 1
-
     def renew(self) -> None:
         """Hold it for another while.
 

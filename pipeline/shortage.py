@@ -3,9 +3,9 @@
 libav cannot start a thread under a tight memory or process limit and says EAGAIN ("Resource
 temporarily unavailable") of whatever it was about to do, and ENOMEM where it was refused memory. As
 the child's own lack of memory either is tried again, and then quarantined, which other limits undo.
-A single packet is another matter: a broken one can ask for any size, and the rest may still be
-read, so its ENOMEM is only counted. Some decoders call it broken data when memory was refused; then
-the room that is left under the process's limit tells.
+
+But a broken file can ask for any size, and some decoders call it broken data when memory was
+refused. So what counts is the room that is left under the process's limit.
 """
 
 import errno
@@ -13,7 +13,11 @@ import os
 import resource
 from pathlib import Path
 
-__all__ = ["has_room_for", "is_out_of_memory", "raise_if_short"]
+__all__ = ["is_short", "raise_if_short"]
+
+# libav gives nobody more at once, whatever the limit: who is refused beside so much room asked for
+# more than any video needs.
+MOST_BYTES = 2**31
 
 STATM = Path("/proc/self/statm")
 
@@ -24,16 +28,23 @@ def raise_if_short(error: BaseException) -> None:
     Raises:
         MemoryError: if the machine was at fault.
     """
-    if getattr(error, "errno", None) == errno.EAGAIN or is_out_of_memory(error):
+    if is_short(error):
         raise MemoryError(f"the machine ran short of threads or memory: {error}") from error
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was refused."""
-    return getattr(error, "errno", None) == errno.ENOMEM
+def is_short(error: BaseException, *, asked_bytes: int = 0) -> bool:
+    """Whether the machine, or the limit set for this process, was at fault.
+
+    Args:
+        error: what libav said.
+        asked_bytes: what it may have needed; if there was no room for it, that was it.
+    """
+    number = getattr(error, "errno", None)
+    refused = number == errno.ENOMEM and not _has_room_for(MOST_BYTES)
+    return number == errno.EAGAIN or refused or not _has_room_for(asked_bytes)
 
 
-def has_room_for(n_bytes: int) -> bool:
+def _has_room_for(n_bytes: int) -> bool:
     """Whether so much more would have fitted under the process's own memory limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:

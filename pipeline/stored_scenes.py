@@ -26,10 +26,14 @@ class StoredScenes:
             self._parts = {part_sequence(path): path for path in self._store.list("scenes")}
         if sequence not in self._parts:
             return None
-        rows = pq.read_table(
-            self._store.local_path(self._parts[sequence]),
-            columns=[*COLUMNS, "scene_index"],
-            filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
-            partitioning=None,
-        ).sort_by("scene_index")
+        try:
+            rows = pq.read_table(
+                self._store.local_path(self._parts[sequence]),
+                columns=[*COLUMNS, "scene_index"],
+                filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
+                partitioning=None,
+            ).sort_by("scene_index")
+        except FileNotFoundError:  # gone since it was listed
+            self._parts = {}
+            return None
         return tuple(KnownScene(**row) for row in rows.select(COLUMNS).to_pylist()) or None

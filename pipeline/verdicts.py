@@ -146,7 +146,7 @@ def lost_rows(passes: int) -> Verdict:
         status=Status.QUARANTINED,
         error_kind=ErrorKind.CRASHED,
         message=f"its rows were lost in each of {passes} passes, as when workers die under it; "
-        f"expected all of one pass: look at the cluster, then run again with other decode limits",
+        f"expected all of one pass: look at the cluster, then run again",
     )
 
 

@@ -77,8 +77,6 @@ def video_rows(
         n_tries: which try this is, 1 for the first.
     """
     facts, since = _Facts(), time.perf_counter()
-    if ref.known_scenes is not None:
-        facts.columns["scenes_commit_id"] = ref.scenes_commit_id
     try:
         with open_source(ref, max_size_mib=plan.decode.max_size_mib) as file:
             facts.columns["content_digest"] = content_digest(file, beat)
@@ -97,6 +95,8 @@ def video_rows(
                     since = time.perf_counter()  # the time that the reader took is not ours
                 verdict = _verdict(video, facts)
             check_version(file, ref)
+            if ref.known_scenes is not None:
+                facts.columns["scenes_commit_id"] = ref.scenes_commit_id
     except (VideoRejected, SourceUnavailable) as error:
         verdict = verdict_of_error(error)
         facts.n_scenes = facts.n_clips = 0  # the rows before it do not count

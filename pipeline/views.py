@@ -57,13 +57,15 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     for table in TABLES:
         _source(connection, store.root, table, has_parts=_has_parts(store, table))
-    # Commit ids sort as the commits do; the latest one of a video is its current row. What could
-    # not be had under one version, and later was under another, is past.
+    # Commit ids sort as the commits do; the latest one of a video is its current row. That a file
+    # could not be had is past once anything later is known of its name; and where it had no version
+    # because it was missing, as soon as anything else is.
     connection.execute(
         f"""CREATE VIEW videos AS SELECT * FROM all_videos
            QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY commit_id DESC) = 1
-           AND NOT (status = '{Status.UNAVAILABLE}'
-                    AND commit_id < max(commit_id) OVER (PARTITION BY uri))"""
+           AND NOT (status = '{Status.UNAVAILABLE}' AND (
+               commit_id < max(commit_id) OVER (PARTITION BY uri)
+               OR version = '' AND count(*) FILTER (version <> '') OVER (PARTITION BY uri) > 0))"""
     )
     for table, column in COMMIT_COLUMNS.items():
         connection.execute(

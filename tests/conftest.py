@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def ray_cluster():
-    """A real cluster of two CPUs on this machine, used by every test that needs one."""
+    """A real cluster on this machine, used by every test that needs one."""
     from jobs.cluster import cluster
 
     with cluster() as resources:

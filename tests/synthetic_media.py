@@ -47,6 +47,32 @@ def write_video(
     return path
 
 
+def write_with_sound(
+    path: Path, frames: NDArray[np.uint8], *, codec: str, sound_codec: str, sound_s: float
+) -> Path:
+    """Frames at 25 a second beside silence that lasts as long as it likes."""
+    rate = 44_100
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=25)
+        video.height, video.width = frames.shape[1:3]
+        video.pix_fmt = "yuv420p"
+        sound = container.add_stream(sound_codec, rate=rate, layout="mono", bit_rate=64_000)
+        for index, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        silence = np.zeros((1, int(sound_s * rate)), np.int16)
+        frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        resampler = av.AudioResampler(
+            sound.format, "mono", rate, frame_size=sound.frame_size or None
+        )
+        for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
+            container.mux(sound.encode(piece))
+    return path
+
+
 def write_audio_only(path: Path) -> Path:
     """A file with sound and no pictures."""
     with av.open(str(path), "w") as container:

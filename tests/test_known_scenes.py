@@ -161,6 +161,14 @@ def test_a_video_that_was_segmented_is_cut_into_its_scenes_unless_they_are_other
     stage = DecodeStage(plan)
     outcome = stage_outcome(stage, again)
     assert (outcome["status"], outcome["scenes_commit_id"]) == ("success", receipt.commit_id)
+    # A row of a scene names its clip, so another packing has to write the rows again.
+    (packed_otherwise,) = undone(store, replace(identity, packing_id="other"), [ref])
+    assert packed_otherwise.scenes_commit_id is None
+    # One that is refused has none.
+    stage.close()
+    stage = DecodeStage(replace(plan, decode=replace(plan.decode, max_duration_s=1.0)))
+    outcome = stage_outcome(stage, again)
+    assert (outcome["status"], outcome["scenes_commit_id"]) == ("skipped", None)
     sparser = replace(plan, segmentation=replace(plan.segmentation, sample_fps=1.0))
     stage.close()
     stage = DecodeStage(sparser)

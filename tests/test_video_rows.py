@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from decode_helpers import make_plan
 from PIL import Image
-from synthetic_media import grey_frames, textured_shots, write_audio_only, write_video
+from synthetic_media import (
+    grey_frames,
+    textured_shots,
+    write_audio_only,
+    write_video,
+    write_with_sound,
+)
 
 from pipeline.local_uri import to_uri
 from pipeline.source_file import open_source
@@ -255,6 +261,31 @@ def test_an_interrupted_download_is_no_success(tmp_path, rng, name, codec, share
     _, outcome = rows_of(cut)
     assert outcome["status"] == "partial"
     assert outcome["error_kind"] in ("truncated", "corrupt")
+
+
+SOUNDS = {"a.avi": ("mpeg4", "pcm_s16le"), "a.flv": ("flv1", "aac"), "a.wmv": ("wmv2", "wmav2")}
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_sound_that_lasts_longer_than_the_pictures_makes_no_file_truncated(tmp_path, rng, name):
+    """Some containers give one length for all streams, or guess."""
+    codec, sound_codec = SOUNDS[name]
+    frames = textured_shots(rng, 3, 50)
+    path = write_with_sound(
+        tmp_path / name, frames, codec=codec, sound_codec=sound_codec, sound_s=15.0
+    )
+    outcome = rows_of(path)[1]
+    assert (outcome["status"], outcome["n_frames_decoded"]) == ("success", len(frames))
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_size_that_a_writer_could_not_go_back_to_says_nothing(tmp_path, rng, size):
+    """As when it writes into a pipe."""
+    path = write_video(tmp_path / "a.avi", textured_shots(rng, 2, 25), fps=25, codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    content[4:8] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert rows_of(path)[1]["status"] == "success"
 
 
 def test_an_index_that_points_before_the_file_costs_no_frame(tmp_path, rng):

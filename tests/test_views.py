@@ -116,17 +116,32 @@ def test_about_the_vectors_stands_beside_them(root):
     assert field.metadata[b"text_joint"] == b"false"
 
 
-def test_what_could_not_be_had_is_past_once_its_name_was_indexed(tmp_path):
-    """A file that was missing or changing has another version, and so another id, afterwards."""
+@pytest.mark.parametrize("order", ["missing, then there", "there, then missing for a while"])
+def test_that_a_file_was_missing_is_past_once_its_name_was_indexed(tmp_path, order):
+    """What is missing has no version, and so another id than the file that comes (back)."""
     store = LocalStore(str(tmp_path))
-    early, late, other = make_ref("a", version=""), make_ref("a", version="7-7"), make_ref("b", "")
-    for ref, status in ((early, "unavailable"), (other, "unavailable"), (late, "success")):
+    missing, there, other = make_ref("a", version=""), make_ref("a", "7-7"), make_ref("b", "")
+    of_a = [(missing, "unavailable"), (there, "success")]
+    for ref, status in [*(of_a if order.startswith("missing") else of_a[::-1]), (other, "failed")]:
         with writing(store, run_id=ref.video_id) as committer, Assembler() as assembler:
             n_clips = 3 if status == "success" else 0
             committer.add(*assembler.push(video_rows(ref, status=status, n_clips=n_clips)))
             committer.commit()
     rows = connect(store.root).execute("SELECT video_id, status FROM videos").fetchall()
-    assert set(rows) == {(late.video_id, "success"), (other.video_id, "unavailable")}
+    assert set(rows) == {(there.video_id, "success"), (other.video_id, "failed")}
+
+
+def test_a_version_that_changed_under_way_is_past_once_a_later_one_is_known(tmp_path):
+    store = LocalStore(str(tmp_path))
+    for version, status in (("1-1", "success"), ("2-2", "unavailable"), ("3-3", "success")):
+        with writing(store, run_id=version) as committer, Assembler() as assembler:
+            ref = make_ref("a", version)
+            committer.add(*assembler.push(video_rows(ref, status=status)))
+            committer.commit()
+        rows = connect(store.root).execute("SELECT version FROM videos ORDER BY version")
+        seen = [row for (row,) in rows.fetchall()]
+        expected = {"1-1": ["1-1"], "2-2": ["1-1", "2-2"], "3-3": ["1-1", "3-3"]}
+        assert seen == expected[version]
 
 
 def test_a_connection_sees_what_is_committed_after_it_was_opened(tmp_path):

@@ -9,7 +9,7 @@ so they do not depend on how many workers share it or how it is cut into micro-b
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
-from flexivideo.training_objective import MicroOutputs, TrainingModel, contrast
+from flexivideo.training_objective import MicroOutputs, TrainingModel
 from flexivideo.training_optimizers import learning_rate_scale, make_optimizers
 from jobs.finetuning.checkpoint import (
     newest_checkpoint,
@@ -32,6 +32,7 @@ from jobs.finetuning.checkpoint import (
     save_model,
 )
 from jobs.finetuning.data import TrainingExamples
+from jobs.finetuning.global_contrast import Pull, global_contrast
 from jobs.finetuning.loader import (
     MicroBatch,
     Share,
@@ -174,16 +175,15 @@ class _Worker:
         if not n_learned:
             return metrics  # nothing of this step could be used
         micro_batches = self._in_step(share)
-        contrast_loss, pulls = self._contrast(share, micro_batches)
+        kept, contrast_loss, pulls = self._contrast(share, micro_batches)
         token_loss = 0.0
         for index, micro in enumerate(micro_batches):
-            is_last = index + 1 == len(micro_batches)
-            with nullcontext() if is_last else self._accelerator.no_sync(self._trained):
-                outputs = self._forward(micro)
-                counts = index < len(share.micro_batches)
-                token_loss += float(outputs.token_loss.detach()) * counts
-                loss = self._loss(outputs, counts / n_learned, pulls[index])
-                self._accelerator.backward(loss)
+            is_own = index < len(share.micro_batches)
+            with self._exchange(index, micro_batches):
+                outputs = self._forward(micro) if index or kept is None else kept
+                token_loss += float(outputs.token_loss.detach()) * is_own
+                pull = pulls[index] if is_own and pulls else None
+                self._accelerator.backward(self._loss(outputs, is_own / n_learned, pull))
         norm = self._accelerator.clip_grad_norm_(
             self._trained.parameters(), optimization.max_grad_norm
         )
@@ -199,49 +199,43 @@ class _Worker:
             metrics["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
         return metrics
 
-    def _loss(
-        self, outputs: MicroOutputs, token_weight: float, pull: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
+    def _loss(self, outputs: MicroOutputs, token_weight: float, pull: Pull | None) -> Tensor:
         """This micro-batch's part of the global loss; the exchange takes the workers' mean."""
         loss = outputs.token_loss * token_weight
-        if outputs.clip_vectors is not None and outputs.text_vectors is not None:
-            clip_pull, text_pull = pull or (torch.zeros(()), torch.zeros(()))
-            loss = loss + (outputs.clip_vectors * clip_pull.to(loss.device)).sum()
-            loss = loss + (outputs.text_vectors * text_pull.to(loss.device)).sum()
+        if pull is not None:
+            loss = loss + pull.surrogate(outputs)
+        elif outputs.clip_vectors is not None and outputs.text_vectors is not None:
+            # All parameters take part in every pass, also where nothing is counted.
+            loss = loss + 0.0 * (outputs.clip_vectors.sum() + outputs.text_vectors.sum())
         return loss * self._accelerator.num_processes
 
     def _contrast(
         self, share: Share, micro_batches: Sequence[MicroBatch]
-    ) -> tuple[float, list[tuple[Tensor, Tensor] | None]]:
-        """The contrast over all workers' clips, and its gradient by this worker's vectors."""
+    ) -> tuple[MicroOutputs | None, float, list[Pull]]:
+        """The first micro-batch's outputs, which keep their graph; the contrast, and its pulls.
+
+        So a share of one micro-batch is never passed twice.
+        """
         if not self._with_vectors:
-            return 0.0, [None] * len(micro_batches)
-        n_own = len(share.micro_batches)
+            return None, 0.0, []
+        with self._exchange(0, micro_batches):
+            outputs = [self._forward(micro_batches[0])]
         with torch.no_grad():
-            outputs = [self._forward(micro) for micro in micro_batches][:n_own]
-        sizes = [len(micro.spoken) for micro in share.micro_batches]
-        own = [
-            (_on_cpu(out.clip_vectors), _on_cpu(out.text_vectors), micro.spoken)
-            for out, micro in zip(outputs, share.micro_batches, strict=True)
-        ]
-        everyone = gather_object([own])  # of a few hundred vectors; a list a worker
-        before = sum(
-            len(spoken)
-            for of_worker in everyone[: self._accelerator.process_index]
-            for _, _, spoken in of_worker
+            outputs += [self._forward(micro) for micro in micro_batches[1:]]
+        loss, pulls = global_contrast(
+            self._accelerator,
+            share.micro_batches,
+            outputs[: len(share.micro_batches)],
+            weight=self._optimization.contrast_weight,
         )
-        flat = [part for of_worker in everyone for part in of_worker]
-        clips = torch.cat([part[0] for part in flat]).requires_grad_()
-        texts = torch.cat([part[1] for part in flat]).requires_grad_()
-        spoken = [caption for part in flat for caption in part[2]]
-        loss = self._optimization.contrast_weight * contrast(clips, texts, spoken)
-        loss.backward()
-        mine = [
-            _on_cpu(vectors.grad)[before : before + sum(sizes)].split(sizes)
-            for vectors in (clips, texts)
-        ]
-        pulls: list[tuple[Tensor, Tensor] | None] = list(zip(*mine, strict=True))
-        return float(loss), pulls + [None] * (len(micro_batches) - n_own)
+        return outputs[0], loss, pulls
+
+    def _exchange(
+        self, index: int, micro_batches: Sequence[MicroBatch]
+    ) -> AbstractContextManager[object]:
+        """Gradients are exchanged once a step, with its last micro-batch."""
+        is_last = index + 1 == len(micro_batches)
+        return nullcontext() if is_last else self._accelerator.no_sync(self._trained)
 
     def _forward(self, micro: MicroBatch) -> MicroOutputs:
         outputs: MicroOutputs = self._trained(
@@ -305,13 +299,6 @@ class _Worker:
         """Sums over all workers."""
         own = torch.tensor(values, dtype=torch.float64, device=self._accelerator.device)
         return tuple(self._accelerator.reduce(own, reduction="sum").tolist())
-
-
-def _on_cpu(vectors: Tensor | None) -> Tensor:
-    """Vectors that were asked for, float32."""
-    if vectors is None:
-        raise RuntimeError("no vectors were made; expected them where a contrast is taken")
-    return vectors.float().cpu()
 
 
 def _sharding() -> FullyShardedDataParallelPlugin:
