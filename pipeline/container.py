@@ -35,6 +35,10 @@ NO_PROTOCOL = "none"
 # One picture is no video: what ffmpeg calls a pipe of images is a renamed picture.
 PICTURE_FORMATS_SUFFIX = "_pipe"
 
+# Containers whose header gives a stream the length of the longest one, or a guess; what is missing
+# of them shows in their size.
+NO_LENGTH_OF_STREAMS = frozenset({"asf", "avi"})
+
 BUFFER_BYTES = 1 << 20
 
 
@@ -162,18 +166,13 @@ def _describe(container: InputContainer, stream: VideoStream, format_name: str) 
         codec=stream.codec_context.name,
         time_base=time_base,
         pixel_aspect=aspect if aspect and aspect > 0 else Fraction(1),
-        claimed_duration_s=_claimed_duration_s(container, stream, time_base),
+        claimed_duration_s=(
+            float(stream.duration * time_base)
+            if stream.duration and format_name not in NO_LENGTH_OF_STREAMS
+            else None
+        ),
         frame_step_pts=max(1, round(1 / (rate * time_base))),
     )
-
-
-def _claimed_duration_s(
-    container: InputContainer, stream: VideoStream, time_base: Fraction
-) -> float | None:
-    """Length of the stream by the header; None where that is only a guess, or another's length."""
-    name = container.format.name
-    guessed = name == "asf" or (name == "avi" and not stream.frames)
-    return None if guessed or not stream.duration else float(stream.duration * time_base)
 
 
 def _allowed_formats() -> list[str]:
