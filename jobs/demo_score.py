@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flexivideo.plain_words import ATTRIBUTES, Score
 from jobs.demo_archive import TrueShot, read_truth
+from jobs.display import counted
 from pipeline.views import connect
 
 __all__ = ["DemoScore", "score_captions"]
@@ -42,7 +43,9 @@ class DemoScore:
             f"{name} {self.right[name]}/{self.right[name] + self.wrong[name]}"
             for name in ATTRIBUTES
         )
-        across = f"; {self.n_across} clips across a cut were not judged" if self.n_across else ""
+        across = (
+            f"; {counted(self.n_across, 'clip')} across a cut not judged" if self.n_across else ""
+        )
         return (
             f"Of the captions of rendered clips, whose content is known, "
             f"{self.n_exact} of {self.n_clips} were right in everything ({parts}){across}."

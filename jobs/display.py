@@ -26,6 +26,7 @@ __all__ = [
     "PlainDisplay",
     "RunPreview",
     "choose_display",
+    "counted",
     "duration",
     "printable",
 ]
@@ -59,22 +60,22 @@ class RunPreview:
     def sentence(self) -> str:
         """The plan in one sentence for a person."""
         to_do = self.n_listed - self.n_done
-        parts = [f"{_count(self.n_listed, 'video')} listed, {self.n_done} already done"]
+        parts = [f"{counted(self.n_listed, 'video')} listed, {self.n_done} already done"]
         parts.append("nothing is left to do" if not to_do else f"{to_do} to do")
         if self.left:
             kinds = ", ".join(
                 f"{number} {printable('.' + name) if name else 'without extension'}"
                 for name, number in sorted(self.left.items())
             )
-            parts.append(f"left {_count(sum(self.left.values()), 'other file')} ({kinds})")
+            parts.append(f"left {counted(sum(self.left.values()), 'other file')} ({kinds})")
         if self.linked:
             parts.append(
-                f"{_count(len(self.linked), 'link')} to folders not followed, the first "
+                f"{counted(len(self.linked), 'link')} to folders not followed, the first "
                 f"{printable(self.linked[0])}: name it as a source to take it"
             )
         if self.unreadable:
             parts.append(
-                f"{_count(len(self.unreadable), 'folder')} could not be read, the first "
+                f"{counted(len(self.unreadable), 'folder')} could not be read, the first "
                 f"{printable(self.unreadable[0])}"
             )
         return "; ".join(parts) + "."
@@ -253,5 +254,6 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """The number with its noun, in the plural where it needs one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

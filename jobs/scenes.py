@@ -12,6 +12,7 @@ from rich.table import Table
 
 from flexivideo.errors import SettingsError
 from flexivideo.visual_spec import VisualSpec
+from jobs.display import counted
 from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.decode_stage import DecodeStage
 from pipeline.local_uri import to_uri
@@ -78,8 +79,9 @@ def show_scenes(
         )
     )
     console.print(
-        f"{n_frames} frames at {settled.sample_fps:g} fps, {n_scenes} scenes at tau {settled.tau:g}"
-        f"; fixed windows of two frames would be {(n_frames + 1) // 2}"
+        f"{counted(n_frames, 'frame')} at {settled.sample_fps:g} fps, "
+        f"{counted(n_scenes, 'scene')} at tau {settled.tau:g}; fixed windows of two frames would "
+        f"be {(n_frames + 1) // 2}"
     )
     return _exit_code(outcome)
 
