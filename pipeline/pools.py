@@ -1,12 +1,13 @@
 """How many workers of each kind, and what each asks of the cluster.
 
-Decoding wants whole CPUs; a model actor wants a GPU where there is one. Without GPUs the model
+A decoder wants about a CPU; a model actor wants a GPU where there is one. Without GPUs the model
 shares the CPUs: one actor for every four, so that neither stage waits for the other by design, and
 on a machine of one or two CPUs half of one, since a pool that asks for all would leave the decoders
 none and the run would wait for ever.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from flexivideo.errors import SettingsError
 from pipeline.settings import PoolSettings
@@ -63,13 +64,14 @@ def size_pools(settings: PoolSettings, *, cpus: float, gpus: float) -> Pools:
         num_cpus=caption_cpus,
         num_gpus=1.0 if gpus >= 1 else 0.0,
     )
-    decode_cpus = 1.0 if cpus > 1 else 0.5
+    # What is left is shared out whole: where it ends in half a CPU, all get a little less than one.
     free = cpus - caption.largest * caption.num_cpus
+    fitting = max(1, ceil(free))
     decode_smallest = settings.decode_min or 1
     decode = Pool(
         smallest=decode_smallest,
-        largest=settings.decode_max or max(decode_smallest, int(free / decode_cpus)),
-        num_cpus=decode_cpus,
+        largest=settings.decode_max or max(decode_smallest, fitting),
+        num_cpus=min(1.0, max(free, 0.5) / fitting),
     )
     needed = decode.smallest * decode.num_cpus + caption.smallest * caption.num_cpus
     if needed > cpus or caption.smallest * caption.num_gpus > gpus:

@@ -19,6 +19,12 @@ def test_both_pools_fit_the_cluster_at_their_smallest_and_largest(cpus, gpus):
     assert pools.caption.largest * pools.caption.num_gpus <= gpus
 
 
+def test_what_the_model_leaves_is_shared_out_whole():
+    """Half a CPU that no decoder may have is a quarter of a machine of two."""
+    decode = size_pools(PoolSettings(), cpus=2, gpus=0).decode
+    assert (decode.largest, decode.num_cpus) == (2, 0.75)
+
+
 def test_every_gpu_gets_a_model():
     assert size_pools(PoolSettings(), cpus=96, gpus=8).caption.largest == 8
 
