@@ -60,13 +60,13 @@ def clip_flops(
     )
 
 
-def kpixels_per_tflop(n_frames: int, height_px: int, width_px: int, flops: int) -> float:
+def kpixels_per_tflop(n_pixels: int, flops: int) -> float:
     """Thousand pixels seen for a million million operations.
 
-    Source: the paper's metric, H W T / (1000 TFLOPs): T counts sampled frames, however many share a
-    window.
+    Source: the paper's metric, H W T / (1000 TFLOPs): the pixels of all sampled frames, however
+    many of these share a window.
     """
-    return height_px * width_px * n_frames / 1000 / (flops / 1e12)
+    return n_pixels / 1000 / (flops / 1e12)
 
 
 def _vision(config: FlexiVideoConfig, n_scenes: int, rows: int, columns: int) -> int:

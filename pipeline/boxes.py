@@ -51,7 +51,7 @@ def declared_bytes(file: BinaryIO) -> int | None:
     elif is_ebml(file):
         ends = [end for kind, _, end in ebml_elements(file, 0, size_bytes) if kind == SEGMENT]
     elif _begins_with(file, b"RIFF"):
-        ends = [end for _, _, end in _riff_chunks(file, size_bytes)]
+        ends = list(_riff_ends(file, size_bytes))
     elif _begins_with(file, b"FLV"):
         ends = list(_flv_declared(file))
     elif _begins_with(file, ASF_HEADER):
@@ -104,8 +104,8 @@ def ebml_elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, i
         start = finish
 
 
-def _riff_chunks(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Outermost RIFF chunks: name, begin and end of the content, as declared."""
+def _riff_ends(file: BinaryIO, end: int) -> Iterator[int]:
+    """Where the outermost RIFF chunks end, as declared."""
     start = 0
     for _ in range(MAX_BOXES):
         if start + 8 > end:
@@ -117,7 +117,7 @@ def _riff_chunks(file: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
         size = int.from_bytes(header[4:], "little")
         if size in RIFF_UNKNOWN:
             return
-        yield header[:4], start + 8, start + 8 + size
+        yield start + 8 + size
         start += 8 + size + size % 2
 
 

@@ -18,7 +18,7 @@ from cyclopts import run
 
 from flexivideo.checkpoints import config_as_saved
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
-from flexivideo.flops import clip_flops
+from flexivideo.flops import clip_flops, kpixels_per_tflop
 from flexivideo.segmentation import SceneSegmenter
 from flexivideo.visual_spec import VisualSpec
 from pipeline.container import open_video
@@ -53,7 +53,7 @@ class Sums:
     tokens: int = 0
     flops: int = 0
     vision_flops: int = 0
-    kpixels: float = 0.0
+    pixels: int = 0
 
 
 def main(
@@ -137,7 +137,7 @@ def add(sums: Sums, model: FlexiVideoConfig, counted: Counted, n_windows: int) -
     sums.tokens += n_windows * height_px * width_px // side**2
     sums.flops += flops.total
     sums.vision_flops += flops.vision
-    sums.kpixels += height_px * width_px * counted.n_frames / 1000
+    sums.pixels += height_px * width_px * counted.n_frames
 
 
 def table(sums: dict[tuple[float, str], Sums]) -> str:
@@ -145,16 +145,15 @@ def table(sums: dict[tuple[float, str], Sums]) -> str:
     names = "fps", "windows", "visual tokens", "x fixed 2", "TFLOPs", "vision", "Kpixel per TFLOP"
     rows = [names, ["---"] * len(names)]
     for (rate, kind), found in sums.items():
-        tflops = found.flops / 1e12
         rows.append(
             (
                 f"{rate:g}",
                 kind,
                 f"{found.tokens:,}",
                 f"{found.tokens / sums[rate, 'fixed 2'].tokens:.2f}",
-                f"{tflops:,.0f}",
+                f"{found.flops / 1e12:,.0f}",
                 f"{found.vision_flops / found.flops:.0%}",
-                f"{found.kpixels / tflops:,.1f}",
+                f"{kpixels_per_tflop(found.pixels, found.flops):,.1f}",
             )
         )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
