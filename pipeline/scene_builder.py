@@ -47,7 +47,7 @@ class SceneBuilder:
         self._scaler, self._video, self._report, self._plan = scaler, video, report, plan
         sides = scaler.height_px, scaler.width_px
         self._model_size = plan.spec.frame_size(*sides)
-        self.ats_size = ats_size(*sides, plan.segmentation.ats_side_px)
+        self._ats_size = ats_size(*sides, plan.segmentation.ats_side_px)
         self.tokens_per_scene = plan.spec.tokens_per_scene(*sides)
         self.contrast = 0.0
         self._segmenter = SceneSegmenter(
@@ -65,7 +65,7 @@ class SceneBuilder:
 
     def push(self, image: VideoFrame, pts: int) -> SceneRecord | None:
         """Take a sampled frame; returns the scene that ended before it, if one did."""
-        analysed = self._scaler.scale(image, *self.ats_size)
+        analysed = self._scaler.scale(image, *self._ats_size)
         step = self._known.push(pts) if self._known else self._segmenter.push(analysed)
         stride = self._plan.segmentation.ats_stride
         self.contrast = max(self.contrast, float(analysed[::stride, ::stride].std()))
@@ -77,7 +77,7 @@ class SceneBuilder:
             self._picture = analysed if self._plan.decode.thumbnails else None
         self._frames.append(
             analysed
-            if self._model_size == self.ats_size
+            if self._model_size == self._ats_size
             else self._scaler.scale(image, *self._model_size)
         )
         self._deltas.append(step.delta)
