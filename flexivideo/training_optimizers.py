@@ -8,7 +8,7 @@ from torch import nn
 __all__ = ["learning_rate_scale", "make_optimizers"]
 
 # Beside Muon, AdamW moves what is no matrix with a smaller rate: their steps differ in kind.
-ADAMW_SHARE_OF_MUON_LR = 0.1
+ADAMW_SHARE_OF_MUON_LR = 0.4
 
 
 def make_optimizers(
@@ -19,7 +19,7 @@ def make_optimizers(
     Args:
         model: the model.
         name: "adamw" for fine-tuning, or "muon" for training from nothing: Muon for the layers'
-            matrices and AdamW for embeddings, patches, norms and biases.
+            matrices and AdamW for embeddings, norms, biases, and the kernels of patches.
         lr: peak learning rate (Muon's).
         weight_decay: of matrices.
     """
@@ -29,9 +29,15 @@ def make_optimizers(
     rest = [p for _, p in named if id(p) not in chosen]
     if name == "muon":
         share = lr * ADAMW_SHARE_OF_MUON_LR
+        kernels = [p for p in rest if p.ndim > 2]
+        groups = [
+            {"params": [p for p in rest if p.ndim <= 2]},
+            # Thousands of weights add up in a kernel's answer, and AdamW moves all of them at once.
+            *({"params": [p], "lr": share * p[0].numel() ** -0.5} for p in kernels),
+        ]
         return [
             torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay),
-            torch.optim.AdamW(rest, lr=share, weight_decay=0.0, betas=(0.9, 0.98)),
+            torch.optim.AdamW(groups, lr=share, weight_decay=0.0, betas=(0.9, 0.98)),
         ]
     groups = [
         {"params": matrices, "weight_decay": weight_decay},

@@ -31,9 +31,10 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
-from flexivideo.plain_words import ATTRIBUTES, Judgement, judge
-from flexivideo.rendered_world import Shot, render, sample_shot
-from flexivideo.segmentation import frame_difference
+from flexivideo.plain_world.clips import film, truth_of_shot
+from flexivideo.plain_world.judgement import ShotTruth, shot_starts
+from flexivideo.plain_world.shots import Shot, sample_shot
+from flexivideo.plain_world.words import VOCABULARY
 from flexivideo.visual_spec import VisualSpec
 
 __all__ = ["Archive", "TrueShot", "lay_out_archive", "read_truth"]
@@ -48,16 +49,13 @@ WHEEL_VIDEOS = (
 DOWNLOAD_TIMEOUT_S = 120
 
 # Raise it with any change to what is rendered: archives of another recipe are rendered anew.
-RECIPE = 2
+RECIPE = 3
 
 SEED = 7
 FPS = 12
 SHOT_S = 3.5
 FRAME_SIZES = ((180, 320), (192, 256), (208, 208), (320, 180))
 SHOTS_EACH = (2, 3, 4, 3, 2, 4, 3, 3)
-
-# Frame difference across a cut; from 1.0 on the pipeline ends a clip there.
-LEAST_CUT = 1.3
 
 Frames = NDArray[np.uint8]
 
@@ -68,7 +66,7 @@ class TrueShot:
 
     start_s: float
     end_s: float
-    judgement: Judgement
+    truth: ShotTruth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +98,7 @@ def read_truth(path: Path) -> dict[str, list[TrueShot]]:
             TrueShot(
                 start_s=shot["start_s"],
                 end_s=shot["end_s"],
-                judgement=Judgement.from_json(shot),
+                truth=ShotTruth.from_json(shot),
             )
             for shot in shots
         ]
@@ -127,8 +125,7 @@ def _render(folder: Path, truth: Path, console: Console) -> None:
         _write_clip(partial, [shot.frames for shot in shots])
         partial.rename(folder / name)
         files[name] = [
-            {"start_s": shot.start_s, "end_s": shot.end_s} | shot.judgement.to_json()
-            for shot in shots
+            {"start_s": shot.start_s, "end_s": shot.end_s} | shot.truth.to_json() for shot in shots
         ]
     # Last, and whole or not at all: it is what says that the clips are there.
     _write_whole(truth, json.dumps({"recipe": RECIPE, "files": files}, indent=1).encode())
@@ -141,7 +138,7 @@ class _FilmedShot:
     frames: Frames
     start_s: float
     end_s: float
-    judgement: Judgement
+    truth: ShotTruth
 
 
 def _film_clips(spec: VisualSpec, *, seed: int = SEED) -> Iterator[list[_FilmedShot]]:
@@ -156,8 +153,8 @@ def _film_clips(spec: VisualSpec, *, seed: int = SEED) -> Iterator[list[_FilmedS
         height_px, width_px = FRAME_SIZES[number % len(FRAME_SIZES)]
         shots: list[_FilmedShot] = []
         while len(shots) < n_shots:
-            filmed = _film(sample_shot(rng), len(shots) * SHOT_S, height_px, width_px, spec)
-            if filmed and (not shots or _is_cut(shots[-1], filmed)):
+            filmed = _film(sample_shot(rng), shots, height_px, width_px, spec)
+            if filmed:
                 shots.append(filmed)
         yield shots
 
@@ -176,41 +173,48 @@ def _write_clip(path: Path, shots_THWC: list[Frames]) -> None:
 
 
 def _film(
-    shot: Shot, start_s: float, height_px: int, width_px: int, spec: VisualSpec
+    shot: Shot,
+    before: list[_FilmedShot],
+    height_px: int,
+    width_px: int,
+    spec: VisualSpec,
 ) -> _FilmedShot | None:
-    """The shot, if every attribute is clear in the frames that will be sampled of it."""
+    """The shot, if all that is true of it is clear in the frames that will be sampled of it.
+
+    None too if its words are those of the shot before it, or if the cut could be missed.
+    """
     sampled_s = np.arange(0, SHOT_S, 1 / spec.sample_fps)
-    rough = render(shot, sampled_s, height_px=height_px // 2, width_px=width_px // 2)
-    if not _is_clear(judge(_scaled(rough, spec), sampled_s)):  # spares most of the rendering
-        return None
-    frames = render(
-        shot, np.arange(round(SHOT_S * FPS)) / FPS, height_px=height_px, width_px=width_px
+    size = spec.frame_size(height_px, width_px)
+    last = before[-1].frames[-1:] if before else np.empty((0, height_px, width_px, 3), np.uint8)
+    rough = film(
+        shot, sampled_s, np.empty((0, *size, 3), np.uint8), height_px=size[0], width_px=size[1]
     )
-    sampled = frames[np.rint(sampled_s * FPS).astype(int)]
-    judgement = judge(_scaled(sampled, spec), sampled_s)
-    if not _is_clear(judgement):
+    if rough is None or not _is_clear(truth_of_shot(shot, rough, sampled_s)):
+        return None  # which spares most of the rendering
+    frames = film(
+        shot, np.arange(round(SHOT_S * FPS)) / FPS, last, height_px=height_px, width_px=width_px
+    )
+    if frames is None:
         return None
-    return _FilmedShot(frames=frames, start_s=start_s, end_s=start_s + SHOT_S, judgement=judgement)
+    sampled = _scaled(frames[np.rint(sampled_s * FPS).astype(int)], size)
+    truth = truth_of_shot(shot, sampled, sampled_s)
+    if not _is_clear(truth) or shot_starts(sampled) != ([0], True):
+        return None
+    if before and truth.words == before[-1].truth.words:
+        return None
+    start_s = len(before) * SHOT_S
+    return _FilmedShot(frames=frames, start_s=start_s, end_s=start_s + SHOT_S, truth=truth)
 
 
-def _is_clear(judgement: Judgement) -> bool:
-    return judgement.clear == frozenset(ATTRIBUTES)
+def _is_clear(truth: ShotTruth) -> bool:
+    return truth.clear == frozenset(VOCABULARY)
 
 
-def _is_cut(before: _FilmedShot, after: _FilmedShot) -> bool:
-    """Whether no one could miss the cut, and the words on its two sides differ."""
-    difference = frame_difference(after.frames[0], before.frames[-1], stride=2)
-    return difference > LEAST_CUT and after.judgement.words != before.judgement.words
-
-
-def _scaled(frames_THWC: Frames, spec: VisualSpec) -> Frames:
-    """The frames at the size the model sees."""
-    height_px, width_px = spec.frame_size(*frames_THWC.shape[1:3])
+def _scaled(frames_THWC: Frames, size: tuple[int, int]) -> Frames:
+    """The frames at another (height, width)."""
     return np.stack(
         [
-            np.asarray(
-                Image.fromarray(frame).resize((width_px, height_px), Image.Resampling.BICUBIC)
-            )
+            np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))
             for frame in frames_THWC
         ]
     )

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexivideo.plain_words import ATTRIBUTES, Score
+from flexivideo.plain_world.judgement import ATTRIBUTES, Judgement, Score
 from jobs.demo_archive import TrueShot, read_truth
 from jobs.display import counted
 from pipeline.views import connect
@@ -68,7 +68,7 @@ def score_captions(root: str, truth: Path) -> DemoScore:
         if shot is None:
             n_across += 1
             continue
-        scores = shot.judgement.score(caption)
+        scores = Judgement(shots=(shot.truth,)).score(caption)
         n_clips += 1
         n_exact += Score.WRONG not in scores.values()
         for attribute, score in scores.items():

@@ -1,6 +1,7 @@
 """How often captions are right, word by word: the figures of the model card.
 
-On held-out rendered shots, or on footage through the pipeline's own stages:
+On held-out rendered clips, or on footage through the pipeline's own stages (which takes OpenCV, to
+see which way things move: ``pip install 'flexivideo[measure]'``):
 
     python -m jobs.embedded_accuracy
     python -m jobs.embedded_accuracy ~/videos/*.mp4
@@ -9,24 +10,23 @@ On held-out rendered shots, or on footage through the pipeline's own stages:
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from flexivideo.captioning import CaptionEngine
-from flexivideo.plain_words import ATTRIBUTES, Judgement, Score, judge
+from flexivideo.captioning import CaptionEngine, CaptionResult
+from flexivideo.plain_world.clips import RenderedClip
+from flexivideo.plain_world.judgement import ATTRIBUTES, Judgement, Score, judge
+from flexivideo.plain_world.words import VOCABULARY, caption_of
 from flexivideo.prompts import caption_prompt
 from flexivideo.visual_spec import VisualSpec
-from jobs.training_clips import HELD_OUT_SEED, held_out_examples
+from jobs.rendered_examples import HELD_OUT_SEED, held_out_clips, in_scenes
 from pipeline.caption_stage import CaptionPlan, CaptionStage
-from pipeline.container import open_video
-from pipeline.decode import DecodeReport, timed_frames
 from pipeline.decode_plan import DecodePlan, Segmentation
-from pipeline.local_uri import to_path, to_uri
-from pipeline.orientation import UprightScaler
-from pipeline.sampling import InstantSampler
+from pipeline.local_uri import to_uri
 from pipeline.settings import (
     CaptionSettings,
     DecodeSettings,
@@ -36,48 +36,71 @@ from pipeline.settings import (
 from pipeline.sources import local_ref
 from pipeline.video_rows import video_rows
 
-__all__ = ["accuracy", "footage_captions", "measure_rendered"]
+__all__ = ["accuracy", "footage_answers", "measure_rendered", "recall_at_1"]
 
-MAX_NEW_TOKENS = 48
+MAX_NEW_TOKENS = 96
 BATCH_TOKENS = 8192
+
+# How many clips captions are looked for among, all of which are described differently.
+N_GALLERY = 500
 
 Answer = tuple[Judgement, str | None]
 
 
-def measure(*file: Path, model: str | None = None, shots: int = 1000) -> None:
+def measure(*file: Path, model: str | None = None, clips: int = 1000) -> None:
     """Print accuracy and balanced accuracy by attribute, beside the majority answer's.
 
     Args:
-        file: footage; none: held-out rendered shots.
+        file: footage; none: held-out rendered clips.
         model: checkpoint; none: the embedded one.
-        shots: how many rendered shots.
+        clips: how many rendered clips of one shot; of two and of three half as many.
     """
     if file:
-        answers = [answer for path in file for answer in footage_captions(path, model)]
-        print(json.dumps(accuracy(answers), indent=1))
+        answers = [answer for path in file for answer in footage_answers(path, model)]
+        figures = accuracy(answers)
     else:
-        print(json.dumps(measure_rendered(model, n_shots=shots), indent=1))
+        figures = measure_rendered(model, n_clips=clips)
+    print(json.dumps(figures, indent=1))
 
 
 def measure_rendered(
-    model: str | None, *, n_shots: int, seed: int = HELD_OUT_SEED
+    model: str | None, *, n_clips: int = 1000, seed: int = HELD_OUT_SEED
 ) -> dict[str, Any]:
-    """:func:`accuracy` on rendered single shots that training never saw."""
+    """:func:`accuracy` by number of shots, and :func:`recall_at_1`, on clips never trained on."""
     engine = CaptionEngine.from_pretrained(model)
-    examples = held_out_examples(engine.processor, n_shots, seed=seed)
-    results = engine.caption(
-        [example.clip for example in examples],
-        prompt=caption_prompt(model),
-        max_new_tokens=MAX_NEW_TOKENS,
-        max_batch_tokens=BATCH_TOKENS,
-    )
-    return accuracy(
-        [(example.truth, result.caption) for example, result in zip(examples, results, strict=True)]
-    )
+    figures: dict[str, Any] = {}
+    for n_shots, number in ((1, n_clips), (2, n_clips // 2), (3, n_clips // 2)):
+        clips = held_out_clips(engine.processor, number, n_shots=n_shots, seed=seed)
+        results = _captions(engine, clips, model)
+        figures[f"{n_shots} shots"] = accuracy(
+            [(clip.truth, result.caption) for clip, result in zip(clips, results, strict=True)]
+        )
+    figures["recall_at_1"] = recall_at_1(engine, model, seed=seed + 1)
+    return figures
 
 
-def footage_captions(path: Path, model: str | None) -> Iterator[Answer]:
+def recall_at_1(
+    engine: CaptionEngine, model: str | None, *, n_clips: int = N_GALLERY, seed: int = HELD_OUT_SEED
+) -> dict[str, Any]:
+    """How often a true caption's vector is nearest to its own clip's, among clips of others."""
+    chosen: dict[str, RenderedClip] = {}
+    for more in count():
+        for clip in held_out_clips(engine.processor, n_clips, seed=seed + more):
+            chosen.setdefault(caption_of(clip.truth.words), clip)
+        if len(chosen) >= n_clips:
+            break
+    captions = list(chosen)[:n_clips]
+    results = _captions(engine, [chosen[caption] for caption in captions], model)
+    clips = np.stack([result.embedding for result in results if result.embedding is not None])
+    found = engine.embed_text(captions) @ clips.T
+    right = found.argmax(axis=1) == np.arange(len(captions))
+    return {"recall": round(float(right.mean()), 3), "clips": len(captions)}
+
+
+def footage_answers(path: Path, model: str | None) -> Iterator[Answer]:
     """What is true of each clip of a file, and its caption by the pipeline's own stages."""
+    from jobs.footage import seen_frames  # with OpenCV, which nothing else needs
+
     spec = VisualSpec.from_pretrained(model)
     plan = DecodePlan(
         segmentation=Segmentation.of(SegmentationSettings(), spec),
@@ -94,59 +117,71 @@ def footage_captions(path: Path, model: str | None) -> Iterator[Answer]:
         ),
         threads=1,
     )
-    times_s, frames = _sampled_frames(path, plan)
+    seen = list(seen_frames(path, spec))
     for row in stage(rows).to_pylist():
         if row["kind"] == "clip":
-            clip = row["clip"]
-            inside = (times_s >= clip["start_s"] - 1e-6) & (times_s < clip["end_s"] - 1e-6)
-            yield judge(frames[inside], times_s[inside]), row["caption"]
+            begin_s, end_s = (row["clip"][name] - 1e-6 for name in ("start_s", "end_s"))
+            inside = [frame for frame in seen if begin_s <= frame.time_s < end_s]
+            truth = judge(
+                np.stack([frame.frame for frame in inside]),
+                np.array([frame.time_s for frame in inside]),
+                [frame.motion for frame in inside],
+            )
+            yield truth, row["caption"]
 
 
 def accuracy(answers: Sequence[Answer]) -> dict[str, Any]:
     """By attribute, among the clips where it is scored: how many are right.
 
-    ``balanced`` is the mean over the true words; ``majority`` what always saying the commonest word
-    would reach. ``exact`` counts whole captions among the clips where every attribute is scored.
+    ``exact`` counts captions without a wrong word. Among clips of one shot, ``balanced`` is the
+    mean over the true words, and ``majority`` what always saying the commonest word would reach.
     """
-    figures: dict[str, Any] = {"clips": len(answers)}
-    exact: list[bool] = []
     scores = [truth.score(caption) for truth, caption in answers]
+    figures: dict[str, Any] = {"clips": len(answers)}
     for name in ATTRIBUTES:
-        seen: Counter[str] = Counter()
-        right: Counter[str] = Counter()
-        for (truth, _), score in zip(answers, scores, strict=True):
-            if score[name] is not Score.NOT_SCORED:
-                word = getattr(truth.words, name)
-                seen[word] += 1
-                right[word] += score[name] is Score.RIGHT
-        if seen:
-            figures[name] = {
-                "accuracy": round(right.total() / seen.total(), 3),
-                "balanced": round(float(np.mean([right[w] / seen[w] for w in seen])), 3),
-                "majority": round(max(seen.values()) / seen.total(), 3),
-                "scored": seen.total(),
-                "by_word": {word: f"{right[word]}/{seen[word]}" for word in sorted(seen)},
-            }
-    for score in scores:
-        if Score.NOT_SCORED not in score.values():
-            exact.append(all(value is Score.RIGHT for value in score.values()))
-    figures["exact"] = {"accuracy": round(sum(exact) / max(len(exact), 1), 3), "scored": len(exact)}
+        scored = [score[name] for score in scores if score[name] is not Score.NOT_SCORED]
+        right = sum(score is Score.RIGHT for score in scored)
+        if scored:
+            figures[name] = {"accuracy": round(right / len(scored), 3), "scored": len(scored)}
+            if name in VOCABULARY:
+                figures[name] |= _by_word(name, answers, scores)
+    exact = [
+        Score.WRONG not in score.values()
+        for score in scores
+        if Score.RIGHT in score.values() or Score.WRONG in score.values()
+    ]
+    figures["exact"] = {"accuracy": round(float(np.mean(exact)), 3), "scored": len(exact)}
     return figures
 
 
-def _sampled_frames(path: Path, plan: DecodePlan) -> tuple[np.ndarray, np.ndarray]:
-    """Times [T] in seconds from the first frame, and sampled frames at the model's size."""
-    times_s, frames = [], []
-    with open(to_path(to_uri(str(path))), "rb") as file, open_video(file, threads=1) as video:
-        sampler = InstantSampler(sample_fps=plan.segmentation.sample_fps, time_base=video.time_base)
-        scaler, report = None, DecodeReport()
-        for frame in timed_frames(video, report):
-            scaler = scaler or UprightScaler(frame.image, video.pixel_aspect)
-            if sampler.holds_instant(frame.pts, frame.end_pts):
-                size = plan.spec.frame_size(scaler.height_px, scaler.width_px)
-                times_s.append(float((frame.pts - (report.first_pts or 0)) * video.time_base))
-                frames.append(scaler.scale(frame.image, *size))
-    return np.array(times_s), np.stack(frames)
+def _by_word(
+    name: str, answers: Sequence[Answer], scores: Sequence[dict[str, Score]]
+) -> dict[str, Any]:
+    seen: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    for (truth, _), score in zip(answers, scores, strict=True):
+        if len(truth.shots) == 1 and score[name] is not Score.NOT_SCORED:
+            word = getattr(truth.words[0], name)
+            seen[word] += 1
+            right[word] += score[name] is Score.RIGHT
+    if not seen:
+        return {}
+    return {
+        "balanced": round(float(np.mean([right[word] / seen[word] for word in seen])), 3),
+        "majority": round(max(seen.values()) / seen.total(), 3),
+        "by_word": {word: f"{right[word]}/{seen[word]}" for word in sorted(seen)},
+    }
+
+
+def _captions(
+    engine: CaptionEngine, clips: Sequence[RenderedClip], model: str | None
+) -> list[CaptionResult]:
+    return engine.caption(
+        [in_scenes(clip, tau=engine.spec.tau) for clip in clips],
+        prompt=caption_prompt(model),
+        max_new_tokens=MAX_NEW_TOKENS,
+        max_batch_tokens=BATCH_TOKENS,
+    )
 
 
 if __name__ == "__main__":

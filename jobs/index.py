@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flexivideo.plain_words import EMBEDDED_LIMITS
+from flexivideo.plain_world.words import EMBEDDED_LIMITS
 from jobs.cluster import cluster
 from jobs.display import Display, RunPreview
 from jobs.interruption import Interrupted, Interruption

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from flexivideo.errors import DatasetError, SettingsError
 from flexivideo.model_identity import model_digest
-from flexivideo.plain_words import EMBEDDED_LIMITS
+from flexivideo.plain_world.words import EMBEDDED_LIMITS
 from jobs.display import duration, printable
 from pipeline.local_uri import FILE_SCHEME, to_path, to_uri
 from pipeline.views import connect

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from flexivideo.plain_words import ATTRIBUTES, VOCABULARY, judge
+from flexivideo.plain_world.judgement import ATTRIBUTES
+from flexivideo.plain_world.measures import measure, words_of
+from flexivideo.plain_world.words import VOCABULARY, caption_of
 from flexivideo.segmentation import frame_difference
 from flexivideo.visual_spec import VisualSpec
 from jobs import demo_archive, demo_score
@@ -99,10 +101,10 @@ def test_words_hold_after_encoding(laid_out):
             times_s = np.arange(shot.start_s, shot.end_s, 1 / spec.sample_fps)
             sampled = [Image.fromarray(frames[round(time_s * fps)]) for time_s in times_s]
             seen = np.stack([np.asarray(image.resize((width_px, height_px))) for image in sampled])
-            found = judge(seen, times_s).words
-            for attribute in shot.judgement.clear:
+            for attribute, (word, _) in words_of(measure(seen, times_s)).items():
+                assert attribute in shot.truth.clear
                 n_scored += 1
-                assert getattr(found, attribute) == getattr(shot.judgement.words, attribute)
+                assert word == getattr(shot.truth.words, attribute)
     assert n_scored > 50
 
 
@@ -111,7 +113,7 @@ def test_the_archive_shows_most_of_the_vocabulary(laid_out):
     shots = [shot for shots in read_truth(archive.truth).values() for shot in shots]
     assert 20 <= len(shots) <= 30
     for attribute, words in VOCABULARY.items():
-        seen = {getattr(shot.judgement.words, attribute) for shot in shots}
+        seen = {getattr(shot.truth.words, attribute) for shot in shots}
         assert len(seen) >= min(len(words), 5)
 
 
@@ -165,14 +167,14 @@ def score_of(archive, monkeypatch, clips):
 def test_true_captions_score_full(laid_out, monkeypatch):
     archive, _ = laid_out
     clips = [
-        (name, shot.start_s, shot.end_s, shot.judgement.words.caption())
+        (name, shot.start_s, shot.end_s, caption_of((shot.truth.words,)))
         for name, shots in read_truth(archive.truth).items()
         for shot in shots
     ]
     score = score_of(archive, monkeypatch, clips)
     assert score.n_exact == score.n_clips == len(clips)
     for name in ATTRIBUTES:
-        assert (score.right[name] + score.not_scored[name], score.wrong[name]) == (len(clips), 0)
+        assert (score.right[name], score.wrong[name]) == (len(clips), 0)
 
 
 def test_clips_across_a_cut_and_of_other_files_are_not_judged(laid_out, monkeypatch):
@@ -186,4 +188,4 @@ def test_clips_across_a_cut_and_of_other_files_are_not_judged(laid_out, monkeypa
     ]
     score = score_of(archive, monkeypatch, clips)
     assert (score.n_clips, score.n_across, score.n_exact) == (1, 1, 0)
-    assert sum(score.wrong.values()) == len(second.judgement.clear)
+    assert sum(score.wrong.values()) == len(ATTRIBUTES)

@@ -145,6 +145,18 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
     assert scales[515] == pytest.approx(0.5, abs=1e-3)
 
 
+def test_the_kernels_of_patches_go_slowly(training_model):
+    """A step of AdamW moves each weight alike, and a kernel adds up its thousands."""
+    (kernel,) = (p for p in training_model.parameters() if p.ndim > 2)
+    (rate,) = {
+        group["lr"]
+        for optimizer in make_optimizers(training_model, name="muon", lr=1e-2, weight_decay=0.0)
+        for group in optimizer.param_groups
+        if any(p is kernel for p in group["params"])
+    }
+    assert rate == pytest.approx(4e-3 / kernel[0].numel() ** 0.5)
+
+
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_every_trained_parameter_is_moved_once(training_model, name):
     model = training_model.model

@@ -4,6 +4,7 @@ A step's loss and gradient are sums over the global batch divided by its number 
 so they do not depend on how many workers share it or how it is cut into micro-batches.
 """
 
+import resource
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -23,6 +24,8 @@ from jobs.finetuning.loader import MicroBatch, Share, empty_micro_batch
 from jobs.finetuning.settings import FinetuneSettings
 
 __all__ = ["Stepper"]
+
+KIB = 1024
 
 # What FSDP shards one by one.
 LAYERS = ["Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"]
@@ -107,8 +110,7 @@ class Stepper:
         metrics["grad_norm"] = float(norm)
         if self.with_vectors:
             metrics["contrast_loss"] = contrast_loss
-        if torch.cuda.is_available():
-            metrics["peak_memory_bytes"] = torch.cuda.max_memory_allocated()
+        metrics["peak_memory_bytes"] = _peak_memory_bytes()
         return metrics
 
     def _loss(self, outputs: MicroOutputs, token_weight: float, pull: Pull | None) -> Tensor:
@@ -183,6 +185,13 @@ class Stepper:
         """Sums over all workers."""
         own = torch.tensor(values, dtype=torch.float64, device=self.accelerator.device)
         return tuple(self.accelerator.reduce(own, reduction="sum").tolist())
+
+
+def _peak_memory_bytes() -> int:
+    """The most that was allocated on the GPU, or that this process held without one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
 
 
 def _sharding() -> FullyShardedDataParallelPlugin:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flexivideo.plain_world.chance import log_uniform
+
 __all__ = ["SCENERY_PX", "Scenery", "look_at", "sample_scenery"]
 
 SCENERY_PX = 256
@@ -64,7 +66,7 @@ def _leaves(rng: np.random.Generator) -> Layer:
     """Dead leaves: things of all sizes that hide each other, each of one tone with some grain."""
     layers = np.empty((SCENERY_PX, SCENERY_PX, 3), np.float32)
     layers[:] = rng.random(3)
-    smallest = _log_uniform(rng, 3, 30)
+    smallest = log_uniform(rng, 3, 30)
     for _ in range(int(rng.integers(30, 160))):
         # Sizes by a power law, as those of things in photographs.
         size = min(smallest / np.sqrt(rng.random() + 1e-4), 90.0)
@@ -128,7 +130,3 @@ def _layer(rng: np.random.Generator, kind: str) -> Layer:
     if high <= low:
         return np.full((SCENERY_PX, SCENERY_PX), rng.random(), np.float32)
     return ((layer - low) / (high - low)).astype(np.float32)
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -1,63 +1,35 @@
-"""Words whose truth can be computed from any pixels: the world of the embedded checkpoint.
+"""What the pixels of a shot are: light, detail, colour and change, each a number and then a word.
 
-A clip is dark, dim or bright; plain or detailed; mostly of one colour; and there is no, slow or
-fast movement in it. :func:`judge` is the written rule. It looks at the sampled frames at the size
-the model sees them, so rendered and real footage are judged alike. Within a margin around each
-threshold recompression could turn the word, so there it is neither right nor wrong: not scored.
+The rule looks at the sampled frames at the size the model sees them, so rendered and real footage
+are judged alike. Within a margin around each threshold recompression could turn the word, so there
+it is not clear.
 
-    measure   frames -> Measures     what the rule looks at, in physical units
-    decide    Measures -> Judgement  the thresholds and their margins
-    judge     both at once
-
-"Movement" is what changes from one half second to the next, whether the camera moves, a thing, or
-the light.
+"Change" is what differs from one half second to the next, whether the camera moves, a thing, or the
+light.
 
 Shapes: T frames, H, W pixels, 3 RGB.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flexivideo.plain_world.words import AMOUNTS, COLOURS, DETAILS, LIGHTS, STILL
 from flexivideo.segmentation import frame_difference
 
-__all__ = [
-    "ATTRIBUTES",
-    "EMBEDDED_LIMITS",
-    "VOCABULARY",
-    "Judgement",
-    "Measures",
-    "Score",
-    "Words",
-    "decide",
-    "judge",
-    "measure",
-    "parse_caption",
-]
+__all__ = ["Measures", "measure", "words_of"]
 
-# Said wherever the embedded checkpoint's captions are shown.
-EMBEDDED_LIMITS = (
-    "the embedded checkpoint tells light, colour, detail and movement, and knows nothing of "
-    "people, objects, actions or speech; name a real model with --model"
-)
-
-# Mean luma, grey levels, and how far from a threshold a clip must be to be scored.
-LIGHTS = ("dark", "dim", "bright")
+# Mean luma, grey levels, and how far from a threshold a shot must be to be scored.
 LIGHT_THRESHOLDS = (60.0, 110.0)
 LIGHT_MARGIN = 8.0
 
 # Mean luma step to the right plus mean luma step down, grey levels a pixel.
-DETAILS = ("plain", "detailed")
 DETAIL_THRESHOLD = 9.0
 DETAIL_RATIO = 1.25
 
 # Mean frame difference (the paper's Delta, the unit of tau) over half a second.
-AMOUNTS = ("still", "slow", "fast")
 AMOUNT_THRESHOLDS = (0.06, 0.25)
 AMOUNT_RATIO = 1.3
 AMOUNT_STEP_S = 0.5
@@ -67,7 +39,6 @@ AMOUNT_STEP_S = 0.5
 GREY_CHROMA = 22.0
 GREY_MARGIN = 6.0
 SECTORS = {"red": 345, "orange": 18, "yellow": 45, "green": 70, "blue": 165, "purple": 260}
-COLOURS = ("grey", *SECTORS)
 SECTOR_LEAD = 0.15
 HUE_MARGIN_DEGREES = 6.0
 
@@ -77,53 +48,6 @@ COLOUR_BLOCK_PX = 4
 Times = Sequence[float] | NDArray[np.float64]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-
-VOCABULARY = {"light": LIGHTS, "detail": DETAILS, "colour": COLOURS, "amount": AMOUNTS}
-
-_MOVEMENT = {
-    "still": "without movement",
-    "slow": "with slow movement",
-    "fast": "with fast movement",
-}
-_AMOUNT_OF = {phrase: word for word, phrase in _MOVEMENT.items()}
-_CAPTION = re.compile(
-    rf"A (?P<light>{'|'.join(LIGHTS)}), (?P<detail>{'|'.join(DETAILS)}) view, "
-    rf"mostly (?P<colour>{'|'.join(COLOURS)}), (?P<movement>{'|'.join(_AMOUNT_OF)})\."
-)
-
-
-class Score(StrEnum):
-    """What a caption's word is worth."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    NOT_SCORED = "not scored"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """One word an attribute; see ``VOCABULARY``."""
-
-    light: str
-    detail: str
-    colour: str
-    amount: str
-
-    def __post_init__(self) -> None:
-        for name, words in VOCABULARY.items():
-            if getattr(self, name) not in words:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(words)}"
-                )
-
-    def caption(self) -> str:
-        """The words as the embedded checkpoint says them; :func:`parse_caption` inverts it."""
-        return (
-            f"A {self.light}, {self.detail} view, mostly {self.colour}, {_MOVEMENT[self.amount]}."
-        )
-
-
-ATTRIBUTES = tuple(field.name for field in fields(Words))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,52 +69,11 @@ class Measures:
     change: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """The words that are true of a clip, and the attributes clear enough to be scored."""
-
-    words: Words
-    clear: frozenset[str]
-
-    def score(self, caption: str | None) -> dict[str, Score]:
-        """Each attribute's score; a caption outside the grammar has all that is scored wrong."""
-        said = parse_caption(caption or "")
-        scores = {}
-        for name in ATTRIBUTES:
-            is_right = said is not None and getattr(said, name) == getattr(self.words, name)
-            scored = Score.RIGHT if is_right else Score.WRONG
-            scores[name] = scored if name in self.clear else Score.NOT_SCORED
-        return scores
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values; :meth:`from_json` reads them back equal."""
-        return {"words": asdict(self.words), "scored": sorted(self.clear)}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Judgement":
-        """Inverse of :meth:`to_json`."""
-        return cls(words=Words(**document["words"]), clear=frozenset(document["scored"]))
-
-
-def parse_caption(caption: str) -> Words | None:
-    """The words of a caption, or None where it does not follow the grammar."""
-    match = _CAPTION.fullmatch(caption.strip())
-    if match is None:
-        return None
-    found = match.groupdict()
-    return Words(amount=_AMOUNT_OF[found.pop("movement")], **found)
-
-
-def judge(frames_THWC: NDArray[np.uint8], times_s: Times) -> Judgement:
-    """What is true of a clip; see :func:`measure` and :func:`decide`."""
-    return decide(measure(frames_THWC, times_s))
-
-
 def measure(frames_THWC: NDArray[np.uint8], times_s: Times) -> Measures:
     """What the rule looks at.
 
     Args:
-        frames_THWC: the clip's sampled frames, uint8 [T,H,W,3], at the size the model sees.
+        frames_THWC: the shot's sampled frames, uint8 [T,H,W,3], at the size the model sees.
         times_s: when each is shown, rising, seconds.
 
     Raises:
@@ -213,23 +96,19 @@ def measure(frames_THWC: NDArray[np.uint8], times_s: Times) -> Measures:
     )
 
 
-def decide(measures: Measures) -> Judgement:
-    """The rule: words from measures, and which of them are outside the margins."""
+def words_of(measures: Measures) -> dict[str, tuple[str, bool]]:
+    """The rule: words for light, detail, colour and amount, each with whether it is clear."""
     change = measures.change
     lit = int(np.searchsorted(LIGHT_THRESHOLDS, measures.luma, "right"))
     light_distance = min(abs(measures.luma - threshold) for threshold in LIGHT_THRESHOLDS)
-    found = {
+    return {
         "light": (LIGHTS[lit], light_distance > LIGHT_MARGIN),
         "detail": _by_ratio(measures.luma_step, (DETAIL_THRESHOLD,), DETAIL_RATIO, DETAILS),
         "colour": _colour(measures),
-        "amount": (AMOUNTS[0], False)
+        "amount": (STILL, False)
         if change is None
         else _by_ratio(change, AMOUNT_THRESHOLDS, AMOUNT_RATIO, AMOUNTS),
     }
-    return Judgement(
-        words=Words(**{name: word for name, (word, _) in found.items()}),
-        clear=frozenset(name for name, (_, clear) in found.items() if clear),
-    )
 
 
 def _by_ratio(
