@@ -192,7 +192,7 @@ def test_videos_of_a_dataset_are_cut_into_its_scenes(settings, indexed, material
     stored = replace(
         settings,
         data=replace(settings.data, scenes_from=indexed),
-        segmentation=SegmentationSettings(sample_fps=2.0, tau=9.0),
+        segmentation=SegmentationSettings(sample_fps=4.0, tau=9.0),
     )
     records, _ = read_all(settings.data.data, None)
     examples = RecordExamples(records, stored, prompt="Say.")

@@ -139,7 +139,7 @@ def test_a_signal_ends_clean_with_what_is_finished_committed(archive, tmp_path, 
     run.send_signal(number)
     stdout, stderr = run.communicate(timeout=120)
     assert run.returncode == 1, stderr
-    assert "interrupted" in stdout
+    assert "interrupted" in stdout, stderr
     lease = json.loads((root / "leases" / "index.json").read_text())
     assert lease["released"]
     ((n_done,),) = connect(str(root)).execute("SELECT count(*) FROM videos").fetchall()

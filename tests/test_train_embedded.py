@@ -34,7 +34,7 @@ def test_each_run_begins_with_the_one_before(trained):
     begun = [json.loads((trained / name / "run.json").read_text()) for name in RUNS]
     starts = [trained / "start", trained / "scenes" / "model", trained / "clips" / "model"]
     assert [record["settings"]["model"] for record in begun] == [str(start) for start in starts]
-    assert {record["status"] for record in begun} == {"completed"}
+    assert {record["ended"] for record in begun} == {"completed"}
 
 
 def test_the_last_run_alone_takes_a_contrast(trained):

@@ -46,6 +46,7 @@ from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import caption_prompt
 from flexivideo.scene_patches import ClipInput
+from flexivideo.temporal_kernel import refit_kernel
 from flexivideo.visual_spec import VisualSpec
 from pipeline.clip_inputs import clip_inputs
 from pipeline.decode_plan import DecodePlan, Segmentation
@@ -79,7 +80,7 @@ def main(
 
     Args:
         file: videos to take clips from, in their order.
-        model: a checkpoint in tei mode; none: the embedded one.
+        model: a FlexiVideo checkpoint; none: the embedded one.
         clips: how many clips.
         batch: clips of a fixed batch.
         rounds: how often each contender captions all of them.
@@ -282,17 +283,19 @@ def at_even_times(clip: ClipInput, sample_fps: float) -> ClipInput:
 
 
 def save_as_stock(model: str | None, folder: Path) -> None:
-    """Write a checkpoint in tei mode as the stock Qwen2.5-VL that it equals."""
+    """Write a checkpoint as the stock Qwen2.5-VL that it equals on windows of two frames."""
     ours, processor = load_model(model, device="cpu"), load_processor(model)
-    if ours.config.temporal_resample != "tei":
-        raise SystemExit(f"{model} resamples by {ours.config.temporal_resample}; expected tei")
-    told = ours.config.to_dict()
+    told, weights = ours.config.to_dict(), ours.state_dict()
+    kernel = "model.visual.patch_embed.proj.weight"
+    fitted = refit_kernel(weights[kernel].float().numpy(), 2, ours.config.temporal_resample)
+    weights[kernel] = torch.from_numpy(fitted).to(weights[kernel].dtype)
+    told["vision_config"]["temporal_patch_size"] = 2
     for part in ("vision_config", "text_config"):
         told[part].pop("model_type")
     stock = Qwen2_5_VLForConditionalGeneration(
         Qwen2_5_VLConfig(**{name: told[name] for name in told if name != "model_type"})
     )
-    stock.load_state_dict(ours.state_dict())
+    stock.load_state_dict(weights)
     stock.save_pretrained(folder)
     processor.tokenizer.save_pretrained(folder)
     pixels = {"min_pixels": processor.min_pixels, "max_pixels": processor.max_pixels}
