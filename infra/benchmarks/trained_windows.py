@@ -44,7 +44,7 @@ app = App(help="Models that differ in their windows alone, trained and compared.
 
 
 @app.default
-def compare(*, out: Path, seeds: int = 3, steps: int = 160, clips: int = 400) -> None:
+def compare(*, out: Path, seeds: int = 3, steps: int = 80, clips: int = 200) -> None:
     """Train what is missing, print the table.
 
     Args:
@@ -75,7 +75,7 @@ def compare(*, out: Path, seeds: int = 3, steps: int = 160, clips: int = 400) ->
 
 
 @app.command
-def train_one(*, out: Path, windows: str, seed: int, steps: int = 160, clips: int = 400) -> None:
+def train_one(*, out: Path, windows: str, seed: int, steps: int = 80, clips: int = 200) -> None:
     """Train one model, measure it, and note its figures in its folder.
 
     Args:
