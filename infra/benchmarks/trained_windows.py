@@ -8,8 +8,8 @@ steps, and captions the same held-out clips; nothing but the windows differs. Tw
 by side, a core each. What is finished in FOLDER is not done again, and what was begun goes on.
 
 Printed are means over the seeds, with their standard deviation: visual tokens of a clip, the most
-memory of the process that trains and of the one that captions (above what it held with the model
-loaded), and by number of shots the share of right words (the mean over the attributes) and of
+memory of the process that trains and what captioning adds to a loaded model (the held-out frames
+included), and by number of shots the share of right words (the mean over the attributes) and of
 captions without a wrong word.
 """
 
