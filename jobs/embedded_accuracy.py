@@ -22,6 +22,7 @@ from flexivideo.plain_world.clips import RenderedClip
 from flexivideo.plain_world.judgement import ATTRIBUTES, Judgement, Score, judge
 from flexivideo.plain_world.words import VOCABULARY, caption_of
 from flexivideo.prompts import caption_prompt
+from flexivideo.scene_patches import ClipInput
 from flexivideo.visual_spec import VisualSpec
 from jobs.rendered_examples import HELD_OUT_SEED, held_out_clips, in_scenes
 from pipeline.caption_stage import CaptionPlan, CaptionStage
@@ -36,7 +37,7 @@ from pipeline.settings import (
 from pipeline.sources import local_ref
 from pipeline.video_rows import video_rows
 
-__all__ = ["accuracy", "footage_answers", "measure_rendered", "recall_at_1"]
+__all__ = ["accuracy", "captions", "footage_answers", "measure_rendered", "recall_at_1"]
 
 MAX_NEW_TOKENS = 96
 BATCH_TOKENS = 8192
@@ -71,7 +72,8 @@ def measure_rendered(
     figures: dict[str, Any] = {}
     for n_shots, number in ((1, n_clips), (2, n_clips // 2), (3, n_clips // 2)):
         clips = held_out_clips(engine.processor, number, n_shots=n_shots, seed=seed)
-        results = _captions(engine, clips, model)
+        cut = [in_scenes(clip, tau=engine.spec.tau) for clip in clips]
+        results = captions(engine, cut, model)
         figures[f"{n_shots} shots"] = accuracy(
             [(clip.truth, result.caption) for clip, result in zip(clips, results, strict=True)]
         )
@@ -89,12 +91,13 @@ def recall_at_1(
             chosen.setdefault(caption_of(clip.truth.words), clip)
         if len(chosen) >= n_clips:
             break
-    captions = list(chosen)[:n_clips]
-    results = _captions(engine, [chosen[caption] for caption in captions], model)
+    texts = list(chosen)[:n_clips]
+    cut = [in_scenes(chosen[text], tau=engine.spec.tau) for text in texts]
+    results = captions(engine, cut, model)
     clips = np.stack([result.embedding for result in results if result.embedding is not None])
-    found = engine.embed_text(captions) @ clips.T
-    right = found.argmax(axis=1) == np.arange(len(captions))
-    return {"recall": round(float(right.mean()), 3), "clips": len(captions)}
+    found = engine.embed_text(texts) @ clips.T
+    right = found.argmax(axis=1) == np.arange(len(texts))
+    return {"recall": round(float(right.mean()), 3), "clips": len(texts)}
 
 
 def footage_answers(path: Path, model: str | None) -> Iterator[Answer]:
@@ -173,11 +176,12 @@ def _by_word(
     }
 
 
-def _captions(
-    engine: CaptionEngine, clips: Sequence[RenderedClip], model: str | None
+def captions(
+    engine: CaptionEngine, clips: Sequence[ClipInput], model: str | None
 ) -> list[CaptionResult]:
+    """What a checkpoint, loaded as ``engine``, says of clips when asked as it wants to be."""
     return engine.caption(
-        [in_scenes(clip, tau=engine.spec.tau) for clip in clips],
+        clips,
         prompt=caption_prompt(model),
         max_new_tokens=MAX_NEW_TOKENS,
         max_batch_tokens=BATCH_TOKENS,

@@ -1,27 +1,12 @@
 """What the embedded checkpoint is before it has learned anything: tokenizer, frames, layers."""
 
-from collections.abc import Iterator
-from itertools import product
-
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from flexivideo.plain_world.words import (
-    AMOUNTS,
-    COLOURS,
-    DETAILS,
-    HEADINGS,
-    LIGHTS,
-    NOTHING,
-    NOWHERE,
-    STILL,
-    THINGS,
-    Words,
-    caption_of,
-)
+from flexivideo.plain_world.words import caption_of, every_words
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import EMBEDDING_PROMPT, TEXT_EMBEDDING_PROMPT
 from jobs.motion_energy import begin_with_motion_energy
@@ -68,6 +53,7 @@ CHAT_TEMPLATE = (
 def make_processor() -> FlexiVideoProcessor:
     """Byte-level tokenizer, so that no prompt is ever unknown, with one token a caption's word."""
     prompts = [PROMPT, EMBEDDING_PROMPT, TEXT_EMBEDDING_PROMPT, "user\n", "assistant\n", "system\n"]
+    said = [caption_of((words, words)) for words in every_words()]  # first, and after a cut
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -77,7 +63,7 @@ def make_processor() -> FlexiVideoProcessor:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([*_all_captions(), *prompts], trainer)
+    tokenizer.train_from_iterator([*said, *prompts], trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
@@ -153,14 +139,3 @@ def make_model(
         model.get_input_embeddings().weight.normal_(0, 0.1)
     begin_with_motion_energy(model.model.visual)
     return model
-
-
-def _all_captions() -> Iterator[str]:
-    """Every phrase, at the beginning and after a cut."""
-    movements = [(STILL, NOWHERE, NOTHING), *product(AMOUNTS[1:], HEADINGS, THINGS)]
-    for light, detail, colour, movement in product(LIGHTS, DETAILS, COLOURS, movements):
-        amount, heading, thing = movement
-        words = Words(
-            light=light, detail=detail, colour=colour, amount=amount, heading=heading, thing=thing
-        )
-        yield caption_of((words, words))

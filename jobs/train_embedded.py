@@ -18,14 +18,14 @@ from jobs.embedded_accuracy import measure_rendered
 from jobs.embedded_architecture import make_model, make_processor
 from jobs.finetuning.launch import run_on_examples
 from jobs.finetuning.settings import FinetuneSettings, OptimizationSettings, RunSettings
+from jobs.finetuning.worker import FINISHED
 from jobs.rendered_examples import RenderedExamples
 
-__all__ = ["train_embedded"]
+__all__ = ["BATCH_CLIPS", "from_nothing", "train_embedded", "train_on"]
 
 MUON_LR, LAST_MUON_LR = 0.005, 0.003
-CONTRAST_WEIGHT = 0.1
-BATCH_CLIPS, BATCH_TOKENS = 64, 16384
-DTYPE = "float16"
+WEIGHT_DECAY, CONTRAST_WEIGHT = 0.01, 0.1
+BATCH_CLIPS = 64
 
 # Between the runs, so that none sees a clip of another.
 SEED_STEP = 1_000
@@ -50,41 +50,66 @@ def train_embedded(
         seed: of weights and clips.
         workers: processes that train, each with a thread, beside one each that renders.
     """
-    since, start = time.monotonic(), out / "start"
-    if not (start / "config.json").is_file():
-        processor = make_processor()
-        make_model(processor, seed=seed).save_pretrained(start)
-        processor.save_pretrained(start)
+    since, run = time.monotonic(), RunSettings(workers=workers, threads=1, dtype="float16")
 
-    def run(name: str, model: Path, number: int, steps: int, *, lr: float, contrast: float) -> Path:
-        settings = FinetuneSettings(
-            model=str(model.absolute()),
-            optimization=OptimizationSettings(
-                steps=steps,
-                global_batch=BATCH_CLIPS,
-                optimizer="muon",
-                lr=lr,
-                weight_decay=0.01,
-                contrast_weight=contrast,
-                seed=seed,
-            ),
-            run=RunSettings(
-                workers=workers, threads=1, batch_tokens=BATCH_TOKENS, save_steps=100, dtype=DTYPE
-            ),
-        )
-        examples = RenderedExamples(
+    def examples(number: int, steps: int) -> RenderedExamples:
+        return RenderedExamples(
             n_examples=steps * BATCH_CLIPS,
             seed=seed + SEED_STEP * number,
             in_one_scene=number == 0,
         )
-        run_on_examples(examples, None, settings, out=out / name)
-        return out / name / "model"
 
-    model = run("scenes", start, 0, scene_steps, lr=MUON_LR, contrast=0.0)
-    model = run("clips", model, 1, clip_steps, lr=MUON_LR, contrast=0.0)
-    model = run("vectors", model, 2, vector_steps, lr=LAST_MUON_LR, contrast=CONTRAST_WEIGHT)
+    model = from_nothing(out / "start", seed=seed)
+    model = train_on(examples(0, scene_steps), model, out / "scenes", seed=seed, run=run)
+    model = train_on(examples(1, clip_steps), model, out / "clips", seed=seed, run=run)
+    model = train_on(
+        examples(2, vector_steps),
+        model,
+        out / "vectors",
+        seed=seed,
+        run=run,
+        lr=LAST_MUON_LR,
+        contrast_weight=CONTRAST_WEIGHT,
+    )
     print(json.dumps({"wall_s": round(time.monotonic() - since)}))
     print(json.dumps(measure_rendered(str(model)), indent=1))
+
+
+def from_nothing(folder: Path, *, seed: int) -> Path:
+    """A checkpoint that has learned nothing, unless it is there already; returns its folder."""
+    if not (folder / "config.json").is_file():
+        processor = make_processor()
+        make_model(processor, seed=seed).save_pretrained(folder)
+        processor.save_pretrained(folder)
+    return folder
+
+
+def train_on(
+    examples: RenderedExamples,
+    model: Path,
+    out: Path,
+    *,
+    seed: int,
+    run: RunSettings,
+    lr: float = MUON_LR,
+    contrast_weight: float = 0.0,
+) -> Path:
+    """One run of the fine-tuning job over all the examples; returns its result's folder."""
+    settings = FinetuneSettings(
+        model=str(model.absolute()),
+        optimization=OptimizationSettings(
+            steps=len(examples) // BATCH_CLIPS,
+            global_batch=BATCH_CLIPS,
+            optimizer="muon",
+            lr=lr,
+            weight_decay=WEIGHT_DECAY,
+            contrast_weight=contrast_weight,
+            seed=seed,
+        ),
+        run=run,
+    )
+    run_on_examples(examples, None, settings, out=out)
+    return out / FINISHED
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ The shots of a clip follow one another with "then":
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import product
 
@@ -30,6 +31,7 @@ __all__ = [
     "WAYS",
     "Words",
     "caption_of",
+    "every_words",
     "parse_caption",
 ]
 
@@ -108,6 +110,16 @@ class Words:
         thing = "" if self.thing == NOTHING else f"a {self.thing} in "
         way = "" if self.heading == NOWHERE else f" {WAYS[self.heading]}"
         return f"with {thing}{self.amount} movement{way}"
+
+
+def every_words() -> Iterator[Words]:
+    """All that can be said of one shot."""
+    movements = [(STILL, NOWHERE, NOTHING), *product(AMOUNTS[1:], HEADINGS, THINGS)]
+    for light, detail, colour, movement in product(LIGHTS, DETAILS, COLOURS, movements):
+        amount, heading, thing = movement
+        yield Words(
+            light=light, detail=detail, colour=colour, amount=amount, heading=heading, thing=thing
+        )
 
 
 def caption_of(shots: tuple[Words, ...]) -> str:

@@ -27,13 +27,10 @@ import torch
 from cyclopts import App
 
 from flexivideo.captioning import CaptionEngine
-from flexivideo.prompts import caption_prompt
-from jobs.embedded_accuracy import BATCH_TOKENS, MAX_NEW_TOKENS, accuracy
-from jobs.embedded_architecture import make_model, make_processor
-from jobs.finetuning.launch import run_on_examples
-from jobs.finetuning.settings import FinetuneSettings, OptimizationSettings, RunSettings
+from jobs.embedded_accuracy import accuracy, captions
+from jobs.finetuning.settings import RunSettings
 from jobs.rendered_examples import RenderedExamples, held_out_clips, in_scenes, in_windows
-from jobs.train_embedded import BATCH_CLIPS, MUON_LR
+from jobs.train_embedded import BATCH_CLIPS, from_nothing, train_on
 
 SIDE_BY_SIDE = 2
 N_SHOTS = (1, 2, 3)
@@ -85,31 +82,15 @@ def train_one(*, out: Path, windows: str, seed: int, steps: int = 80, clips: int
         steps: of 64 clips each.
         clips: held-out clips of each number of shots.
     """
-    start = out / "start"
-    if not (start / "config.json").is_file():
-        processor = make_processor()
-        make_model(processor, seed=seed).save_pretrained(start)
-        processor.save_pretrained(start)
-    settings = FinetuneSettings(
-        model=str(start.absolute()),
-        optimization=OptimizationSettings(
-            steps=steps,
-            global_batch=BATCH_CLIPS,
-            optimizer="muon",
-            lr=MUON_LR,
-            weight_decay=0.01,
-            seed=seed,
-        ),
-        run=RunSettings(workers=1, threads=1, save_steps=20, dtype="float32"),
-    )
     examples = RenderedExamples(
         n_examples=steps * BATCH_CLIPS, seed=seed, window_frames=WINDOWS[windows]
     )
-    if not (out / "run" / "model").is_dir():
-        run_on_examples(examples, None, settings, out=out / "run")
+    run = RunSettings(workers=1, threads=1, save_steps=20, dtype="float32")
+    start = from_nothing(out / "start", seed=seed)
+    model = train_on(examples, start, out / "run", seed=seed, run=run)
     lines = (out / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     training = max(json.loads(line).get("peak_memory_bytes", 0) for line in lines)
-    figures = {"training_mib": training / MIB} | _measure(out / "run" / "model", windows, clips)
+    figures = {"training_mib": training / MIB} | _measure(model, windows, clips)
     partial = out / "figures.partial"
     partial.write_text(json.dumps(figures), encoding="utf-8")
     partial.replace(_done(out, steps, clips))
@@ -128,12 +109,7 @@ def _measure(model: Path, windows: str, clips: int) -> dict[str, Any]:
             in_windows(clip, n_frames=length) if length else in_scenes(clip, tau=engine.spec.tau)
             for clip in held_out
         ]
-        results = engine.caption(
-            cut,
-            prompt=caption_prompt(str(model)),
-            max_new_tokens=MAX_NEW_TOKENS,
-            max_batch_tokens=BATCH_TOKENS,
-        )
+        results = captions(engine, cut, str(model))
         found = accuracy(
             [(clip.truth, result.caption) for clip, result in zip(held_out, results, strict=True)]
         )
