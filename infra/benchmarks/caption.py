@@ -289,7 +289,7 @@ def save_as_stock(model: str | None, folder: Path) -> None:
     kernel = "model.visual.patch_embed.proj.weight"
     fitted = refit_kernel(weights[kernel].float().numpy(), 2, ours.config.temporal_resample)
     weights[kernel] = torch.from_numpy(fitted).to(weights[kernel].dtype)
-    told["vision_config"]["temporal_patch_size"] = 2
+    told["temporal_resample"], told["vision_config"]["temporal_patch_size"] = "tei", 2
     for part in ("vision_config", "text_config"):
         told[part].pop("model_type")
     stock = Qwen2_5_VLForConditionalGeneration(
