@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional
 
 from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.embedding import embed_texts
 from flexivideo.errors import ModelError
+from flexivideo.greedy_decoding import end_tokens
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import EMBEDDING_PROMPT
@@ -166,24 +166,21 @@ class CaptionEngine:
                 "the model gave no finite numbers for a clip; expected finite pixels, and a dtype "
                 "wide enough for the weights (try bfloat16 or float32)"
             )
-        answers = prefill.generate(tail, max_new_tokens=max_new_tokens).cpu()
+        answers = prefill.generate(tail, max_new_tokens=max_new_tokens)
         return [
             self._result(answer, clip, vector)
             for answer, clip, vector in zip(answers, clips, vectors.cpu().numpy(), strict=True)
         ]
 
     def _result(
-        self, answer: Tensor, clip: ClipInput, vector: NDArray[np.float32]
+        self, answer: list[int], clip: ClipInput, vector: NDArray[np.float32]
     ) -> CaptionResult:
-        ends = self.model.generation_config.eos_token_id
-        ends = set(ends) if isinstance(ends, list) else {ends}
-        tokens = answer.tolist()
-        end = next((index for index, token in enumerate(tokens) if token in ends), None)
-        kept = tokens if end is None else tokens[:end]
+        has_ended = answer[-1] in end_tokens(self.model)
+        kept = answer[:-1] if has_ended else answer
         text = self.processor.tokenizer.decode(kept, skip_special_tokens=True)
         return CaptionResult(
             caption=text.strip(),
-            status="truncated" if end is None else "success",
+            status="success" if has_ended else "truncated",
             n_caption_tokens=len(kept),
             n_visual_tokens=self.processor.n_visual_tokens(clip),
             embedding=vector,

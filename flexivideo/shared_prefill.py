@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from flexivideo.errors import ModelError
+from flexivideo.greedy_decoding import decode_greedily
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import VIDEO_PAD, FlexiVideoProcessor
+from flexivideo.roomy_cache import roomy_cache
 from flexivideo.scene_patches import ClipInput
 
 __all__ = ["SharedPrefill", "around_clip"]
@@ -46,17 +47,20 @@ class SharedPrefill:
         features = model.get_video_features(
             vision.pop("pixel_values_videos"), vision["video_grid_thw"], return_dict=True
         )
-        self._vision = vision
         self._tokens = self._on_device(
             processor.text_inputs([head + VIDEO_PAD] * len(clips), clips)
         )
         self._n_read = self._tokens["input_ids"].shape[1]
-        self._cache = DynamicCache(config=model.config.text_config)
+        self._cache = roomy_cache()
         self._check_room(0)
+        # Where text goes on after the clips is what one more token of text would have.
+        one_more = self._with_tokens(self._tokens["input_ids"][:1, -1:])
+        positions, _ = model.model.get_rope_index(**one_more, **vision)
+        self._tail_begins_B, positions = positions[0, :, -1], positions[:, :, :-1]
         model.model(
             input_ids=self._tokens["input_ids"],
             attention_mask=self._tokens["attention_mask"],
-            position_ids=self._positions(self._tokens),
+            position_ids=positions,
             past_key_values=self._cache,
             use_cache=True,
             mm_encoder_outputs={
@@ -66,54 +70,54 @@ class SharedPrefill:
 
     def last_hidden(self, tail: str) -> Tensor:
         """Hidden states [B, D] at the last token of a tail; what was read stays as it was."""
+        hidden, n_tail = self._read(self._with(tail))
+        self._cache.crop(-n_tail)
+        return hidden
+
+    def generate(self, tail: str, *, max_new_tokens: int) -> list[list[int]]:
+        """New tokens of each clip after a tail, greedily; uses up what was read."""
         tokens = self._with(tail)
+        self._check_room(tokens["input_ids"].shape[1] - self._n_read + max_new_tokens)
+        hidden, n_tail = self._read(tokens)
+        return decode_greedily(
+            self._model,
+            self._cache,
+            hidden_BD=hidden,
+            tokens_BL=tokens["input_ids"],
+            attention_mask_BL=tokens["attention_mask"],
+            positions_B=self._tail_begins_B + n_tail,
+            max_new_tokens=max_new_tokens,
+        )
+
+    def _read(self, tokens: dict[str, Tensor]) -> tuple[Tensor, int]:
+        """Read what stands after the clips; the last hidden states [B, D], and how many tokens."""
         n_tail = tokens["input_ids"].shape[1] - self._n_read
         self._check_room(n_tail)
+        positions = self._tail_begins_B[:, None] + torch.arange(n_tail, device=self._model.device)
         outputs = self._model.model(
             input_ids=tokens["input_ids"][:, self._n_read :],
             attention_mask=tokens["attention_mask"],
-            position_ids=self._positions(tokens)[:, :, self._n_read :],
+            position_ids=positions.expand(3, -1, -1),
             past_key_values=self._cache,
             use_cache=True,
         )
-        self._cache.crop(-n_tail)
-        hidden: Tensor = outputs.last_hidden_state[:, -1]
-        return hidden
-
-    def generate(self, tail: str, *, max_new_tokens: int) -> Tensor:
-        """New tokens [B, at most max_new_tokens] after a tail, greedily; uses up what was read."""
-        tokens = self._with(tail)
-        n_asked = tokens["input_ids"].shape[1]
-        self._check_room(n_asked - self._n_read + max_new_tokens)
-        counted = (tokens["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-        sequences: Tensor = self._model.generate(
-            input_ids=tokens["input_ids"],
-            attention_mask=tokens["attention_mask"],
-            position_ids=torch.cat([counted[None], self._positions(tokens)]),
-            past_key_values=self._cache,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-        )
-        return sequences[:, n_asked:]
+        return outputs.last_hidden_state[:, -1], n_tail
 
     def _with(self, tail: str) -> dict[str, Tensor]:
         """Tokens of clips and tail."""
         ids = self._processor.tokenizer(tail, add_special_tokens=False, return_tensors="pt")
-        row = ids["input_ids"].to(self._model.device)
+        return self._with_tokens(ids["input_ids"].to(self._model.device))
+
+    def _with_tokens(self, row_1K: Tensor) -> dict[str, Tensor]:
         added = {
-            "input_ids": row,
-            "attention_mask": torch.ones_like(row),
-            "mm_token_type_ids": torch.zeros_like(row),
+            "input_ids": row_1K,
+            "attention_mask": torch.ones_like(row_1K),
+            "mm_token_type_ids": torch.zeros_like(row_1K),
         }
         return {
             name: torch.cat([self._tokens[name], value.expand(len(self._tokens[name]), -1)], dim=1)
             for name, value in added.items()
         }
-
-    def _positions(self, tokens: dict[str, Tensor]) -> Tensor:
-        positions, _ = self._model.model.get_rope_index(**tokens, **self._vision)
-        return positions
 
     def _check_room(self, n_more: int) -> None:
         longest, context = (
