@@ -156,16 +156,15 @@ class FlexiVideoProcessor(ProcessorMixin):
     def vision_inputs(self, clips: Sequence[ClipInput]) -> dict[str, Tensor]:
         """pixel_values_videos, video_grid_thw and scene_start_s of clips; see :meth:`__call__`."""
         most_scenes = max(len(clip.scenes) for clip in clips)
-        patches, grids, starts = [], [], []
+        grids, starts = [], []
         for clip in clips:
-            patches.append(clip_patches(clip, self.spec))
             height, width = clip.scenes[0].frames.shape[1:3]
             sides = height // self.patch_size, width // self.patch_size
             grids.append([len(clip.scenes), *sides])
             start_s = [scene.start_s for scene in clip.scenes]
             starts.append(start_s + [start_s[-1]] * (most_scenes - len(start_s)))
         return {
-            "pixel_values_videos": torch.cat(patches),
+            "pixel_values_videos": clip_patches(clips, self.spec),
             "video_grid_thw": torch.tensor(grids),
             "scene_start_s": torch.tensor(starts, dtype=torch.float64),
         }
@@ -177,11 +176,17 @@ class FlexiVideoProcessor(ProcessorMixin):
                 raise ValueError(
                     f"a text has {text.count(VIDEO_PAD)} {VIDEO_PAD}; expected one: {text[:80]!r}"
                 )
-        expanded = [
-            text.replace(VIDEO_PAD, VIDEO_PAD * self.n_visual_tokens(clip))
-            for text, clip in zip(texts, clips, strict=True)
-        ]
-        encoded = self.tokenizer(expanded, padding=True, padding_side="left", return_tensors="pt")
+        # Each text once, whose placeholder is then repeated: clips of a batch share their question.
+        tokens_of = {text: self.tokenizer(text)["input_ids"] for text in set(texts)}
+        rows = []
+        for text, clip in zip(texts, clips, strict=True):
+            tokens = tokens_of[text]
+            place = tokens.index(self.video_token_id)
+            placeholders = [self.video_token_id] * self.n_visual_tokens(clip)
+            rows.append([*tokens[:place], *placeholders, *tokens[place + 1 :]])
+        encoded = self.tokenizer.pad(
+            {"input_ids": rows}, padding=True, padding_side="left", return_tensors="pt"
+        )
         visual = encoded["input_ids"] == self.video_token_id
         return {
             "input_ids": encoded["input_ids"],

@@ -8,6 +8,7 @@ Shapes: T raw frames, V virtual frames of a scene, H, W pixels, 3 RGB, P patch s
 side to a token, K scenes of a clip, N patches.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,22 +75,20 @@ def still_clip(image_HW3: NDArray[np.uint8], spec: VisualSpec) -> ClipInput:
     return ClipInput(scenes=(scene,))
 
 
-def clip_patches(clip: ClipInput, spec: VisualSpec) -> Tensor:
-    """Patches float32 [N, 3 * V * P * P] in Qwen2-VL's order: token by token, M x M patches each.
+def clip_patches(clips: Sequence[ClipInput], spec: VisualSpec) -> Tensor:
+    """Patches float32 [N, 3 * V * P * P] of clips, one after another.
+
+    They stand in Qwen2-VL's order: token by token, M x M patches each.
 
     Raises:
-        ValueError: if the frames are not whole tokens, or not as many as they should be.
+        ValueError: if frames are not whole tokens, or not as many as they should be.
     """
-    mode, t_init = spec.temporal_resample, spec.t_init
-    virtual, totals = [], []
-    for scene in clip.scenes:
-        n_frames = scene.n_frames
-        virtual.append(to_virtual_frames(scene.frames, n_frames, mode=mode, t_init=t_init))
-        totals.append(virtual_frame_weights(n_frames, mode=mode, t_init=t_init).sum(axis=1))
-    pixels_KVHWC = torch.from_numpy(np.stack(virtual)) / 255
-    total_KV = torch.from_numpy(np.stack(totals)).float()[:, :, None, None, None]
-    pixels_KVHWC -= total_KV * torch.tensor(IMAGE_MEAN)
-    return _patches(pixels_KVHWC / torch.tensor(IMAGE_STD), spec)
+    counts = [len(clip.scenes) * _patches_a_frame(clip, spec) for clip in clips]
+    values = len(IMAGE_MEAN) * spec.n_virtual_frames * spec.patch_size**2
+    patches = torch.empty(sum(counts), values)
+    for part, clip in zip(patches.split(counts), clips, strict=True):
+        _write_patches(part, clip, spec)
+    return patches
 
 
 def resize_frames(frames_THWC: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -101,19 +100,41 @@ def resize_frames(frames_THWC: NDArray[np.uint8], size: tuple[int, int]) -> NDAr
     return scaled.permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def _patches(pixels_KVHWC: Tensor, spec: VisualSpec) -> Tensor:
-    n_scenes, n_virtual, height, width, channels = pixels_KVHWC.shape
-    side, merge = spec.patch_size, spec.merge_size
-    factor = side * merge
+def _patches_a_frame(clip: ClipInput, spec: VisualSpec) -> int:
+    height, width = clip.scenes[0].frames.shape[1:3]
+    factor = spec.patch_size * spec.merge_size
     if height % factor or width % factor:
         raise ValueError(
             f"frames are {width} x {height} px; expected multiples of {factor}, such as "
             f"{spec.frame_size(height, width)[::-1]}"
         )
-    rows, columns = height // factor, width // factor
-    pixels = pixels_KVHWC.reshape(
+    return int(height * width // spec.patch_size**2)
+
+
+def _write_patches(patches: Tensor, clip: ClipInput, spec: VisualSpec) -> None:
+    mode, t_init, side, merge = (
+        spec.temporal_resample,
+        spec.t_init,
+        spec.patch_size,
+        spec.merge_size,
+    )
+    virtual, totals = [], []
+    for scene in clip.scenes:
+        n_frames = scene.n_frames
+        virtual.append(to_virtual_frames(scene.frames, n_frames, mode=mode, t_init=t_init))
+        totals.append(virtual_frame_weights(n_frames, mode=mode, t_init=t_init).sum(axis=1))
+    pixels_KVHWC = torch.from_numpy(np.stack(virtual))
+    n_scenes, n_virtual, height, width, channels = pixels_KVHWC.shape
+    rows, columns = height // (side * merge), width // (side * merge)
+    pixels = pixels_KVHWC.view(
         n_scenes, n_virtual, rows, merge, side, columns, merge, side, channels
     )
     # K, rows, columns, merge rows, merge columns, channels, V, patch rows, patch columns
     pixels = pixels.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
-    return pixels.reshape(-1, channels * n_virtual * side * side)
+    # In place, and where a channel's values lie side by side.
+    out = patches.view(pixels.shape).copy_(pixels)
+    mean_C, std_C = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
+    total_KV = torch.from_numpy(np.stack(totals)).float()
+    offset_KCV = total_KV[:, None, :] * (mean_C / std_C)[None, :, None]
+    out *= (1 / (255 * std_C))[:, None, None, None]
+    out -= offset_KCV[:, None, None, None, None, :, :, None, None]
