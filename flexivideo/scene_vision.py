@@ -2,7 +2,8 @@
 
 Attention never leaves its window (a scene, or a part of its picture), so windows of equal length
 are a batch. The parent attends to one window after another, and a batch of clips has thousands.
-Patches do not overlap, so their embedding is one matrix product.
+Patches do not overlap, so their embedding is one matrix product. On a CPU the scenes go through in
+parts whose activations stay in a core's cache.
 
 Shapes: N patches of all scenes, D width, H heads, n windows of L patches.
 """
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionPatchEmbed,
     Qwen2_5_VisionTransformerPretrainedModel,
@@ -23,6 +25,9 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 from flexivideo.configuration_flexivideo import FlexiVideoVisionConfig
 
 __all__ = ["SceneVisionTransformer"]
+
+# Patches of a part on a CPU: at a width of 256 float32 numbers 2 MiB, what a core has of its own.
+PART_PATCHES = 2048
 
 
 class SceneVisionTransformer(Qwen2_5_VisionTransformerPretrainedModel):
@@ -41,6 +46,32 @@ class SceneVisionTransformer(Qwen2_5_VisionTransformerPretrainedModel):
         for block in self.blocks:
             block.attn = _WindowAttention(config)
         self.post_init()
+
+    def forward(
+        self, hidden_states: Tensor, grid_thw: Tensor, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """Hidden states [N, D] and merged ones, for patches [N, C * T * P * P] of videos.
+
+        Args:
+            hidden_states: the patches.
+            grid_thw: [n_videos, 3]: scenes, rows and columns of patches.
+            **kwargs: for the parent.
+        """
+        parts = list(_parts(grid_thw, PART_PATCHES)) if hidden_states.device.type == "cpu" else []
+        if len(parts) < 2:
+            whole: BaseModelOutputWithPooling = super().forward(hidden_states, grid_thw, **kwargs)
+            return whole
+        patches = hidden_states.split([int(grid.prod(dim=1).sum()) for grid in parts])
+        outputs = [
+            super(SceneVisionTransformer, self).forward(
+                part, grid, **kwargs | {"return_dict": True}
+            )
+            for part, grid in zip(patches, parts, strict=True)
+        ]
+        return BaseModelOutputWithPooling(
+            last_hidden_state=torch.cat([part.last_hidden_state for part in outputs]),
+            pooler_output=torch.cat([part.pooler_output for part in outputs]),
+        )
 
 
 class _PatchEmbed(Qwen2_5_VisionPatchEmbed):
@@ -89,3 +120,20 @@ def _equal_windows(cu_seqlens: Tensor) -> Iterator[Tensor]:
         if length:
             within = torch.arange(length, device=starts.device)
             yield starts[lengths == length, None] + within
+
+
+def _parts(grid_thw: Tensor, most_patches: int) -> Iterator[Tensor]:
+    """Grids [n, 3] of runs of scenes with so many patches at most, or of one scene."""
+    part: list[list[int]] = []
+    room = most_patches
+    for n_scenes, height, width in grid_thw.tolist():
+        left = n_scenes
+        while left:
+            fits = min(left, max(room // (height * width), 0 if part else 1))
+            if fits:
+                part.append([fits, height, width])
+                left, room = left - fits, room - fits * height * width
+            if left:
+                yield grid_thw.new_tensor(part)
+                part, room = [], most_patches
+    yield grid_thw.new_tensor(part)

@@ -7,6 +7,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionTransformerPretrainedModel,
 )
 
+from flexivideo import scene_vision
 from flexivideo.configuration_flexivideo import FlexiVideoVisionConfig
 from flexivideo.scene_vision import SceneVisionTransformer
 
@@ -34,12 +35,21 @@ def patches(rng):
     return torch.from_numpy(rng.standard_normal((n_patches, width))).float()
 
 
-def test_embeddings_are_those_of_the_stock_tower(towers, patches):
-    stock, ours = (tower(patches, GRIDS, return_dict=True).pooler_output for tower in towers)
-    torch.testing.assert_close(ours, stock, atol=1e-5, rtol=1e-4)
+# Of GRIDS at once, in parts of several videos, and scene by scene.
+part_patches = pytest.mark.parametrize("part_patches", [2048, 100, 1])
 
 
-def test_gradients_are_those_of_the_stock_tower(towers, patches):
+@part_patches
+def test_embeddings_are_those_of_the_stock_tower(towers, patches, monkeypatch, part_patches):
+    monkeypatch.setattr(scene_vision, "PART_PATCHES", part_patches)
+    stock, ours = (tower(patches, GRIDS, return_dict=True) for tower in towers)
+    for name in ("pooler_output", "last_hidden_state"):
+        torch.testing.assert_close(ours[name], stock[name], atol=1e-5, rtol=1e-4)
+
+
+@part_patches
+def test_gradients_are_those_of_the_stock_tower(towers, patches, monkeypatch, part_patches):
+    monkeypatch.setattr(scene_vision, "PART_PATCHES", part_patches)
     for tower in towers:
         tower(patches, GRIDS, return_dict=True).pooler_output.square().mean().backward()
     stock, ours = (dict(tower.named_parameters()) for tower in towers)
@@ -47,6 +57,21 @@ def test_gradients_are_those_of_the_stock_tower(towers, patches):
         expected = stock[name].grad
         scale = float(expected.abs().max())
         torch.testing.assert_close(parameter.grad, expected, atol=1e-4 * scale + 1e-7, rtol=1e-3)
+
+
+@pytest.mark.parametrize("most_patches", [1, 70, 129, 10_000])
+def test_parts_hold_all_scenes_in_order_and_no_more_than_fit(most_patches):
+    parts = list(scene_vision._parts(GRIDS, most_patches))
+    scenes = [[h, w] for part in parts for n, h, w in part.tolist() for _ in range(n)]
+    assert scenes == [[h, w] for n, h, w in GRIDS.tolist() for _ in range(n)]
+    sizes = [int(part.prod(-1).sum()) for part in parts]
+    assert all(
+        size <= most_patches or part[:, 0].sum() == 1
+        for size, part in zip(sizes, parts, strict=True)
+    )
+    first = [int(part[0, 1:].prod()) for part in parts]
+    full = [size + more > most_patches for size, more in zip(sizes, first[1:], strict=False)]
+    assert all(full)  # none ends before it has to
 
 
 def test_other_attentions_take_the_parents_way(towers, patches):
