@@ -27,6 +27,7 @@ from pipeline.settings import (
     PackingSettings,
     PoolSettings,
     SegmentationSettings,
+    StoreSettings,
 )
 
 __all__ = ["app", "main"]
@@ -35,9 +36,11 @@ __all__ = ["app", "main"]
 Flag = Annotated[bool, Parameter(negative=())]
 
 # Groups of options in the order of the work.
-SCENES, CLIPS, MODEL, WORKERS, LIMITS, COMMITS = (
+SCENES, CLIPS, MODEL, WORKERS, LIMITS, COMMITS, STORES = (
     Group(name, sort_key=number)
-    for number, name in enumerate(("Scenes", "Clips", "Model", "Workers", "Limits", "Commits"), 10)
+    for number, name in enumerate(
+        ("Scenes", "Clips", "Model", "Workers", "Limits", "Commits", "Object stores"), 10
+    )
 )
 
 EXIT_ERROR = 1
@@ -67,6 +70,7 @@ def index(
     pools: Annotated[PoolSettings, Parameter(name="*", group=WORKERS)] = PoolSettings(),
     decode: Annotated[DecodeSettings, Parameter(name="*", group=LIMITS)] = DecodeSettings(),
     commit: Annotated[CommitSettings, Parameter(name="*", group=COMMITS)] = CommitSettings(),
+    store: Annotated[StoreSettings, Parameter(name="*", group=STORES)] = StoreSettings(),
 ) -> int:
     """Index videos into a dataset; what it already holds is not done again.
 
@@ -87,7 +91,8 @@ def index(
     Parameters
     ----------
     source: str
-        Files, folders or globs. A folder gives its files of known video extensions.
+        Files, folders, globs, s3:// objects or prefixes. A folder or prefix gives its files of
+        known video extensions.
     out: str
         Root of the dataset; made if it is not there.
     config: Path
@@ -108,6 +113,7 @@ def index(
         pools=pools,
         decode=decode,
         commit=commit,
+        store=store,
     )
     with own_stdout() as stdout:
         display = choose_display(as_json=json, console=Console(file=stdout))

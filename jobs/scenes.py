@@ -15,11 +15,10 @@ from flexivideo.visual_spec import VisualSpec
 from jobs.display import counted
 from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.decode_stage import DecodeStage
-from pipeline.local_uri import to_uri
 from pipeline.outcomes import Status
 from pipeline.records import REF_SCHEMA
 from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
-from pipeline.sources import Listing, local_ref
+from pipeline.sources import Listing
 
 __all__ = ["segment_file", "show_scenes"]
 
@@ -34,9 +33,12 @@ def segment_file(
 
     The file is read as the pipeline reads it: by the same stage, in a supervised child.
     """
-    Listing([file])  # for its message when there is no such file
+    listing = Listing([file])
     if os.path.isdir(file):
         raise SettingsError(f"{file!r} is a folder; expected one video file")
+    refs = list(listing)
+    if len(refs) != 1:
+        raise SettingsError(f"{file!r} names {len(refs)} videos; expected one")
     spec = VisualSpec.from_pretrained(None)
     settled = Segmentation.of(segmentation, spec)
     stage = DecodeStage(
@@ -47,10 +49,9 @@ def segment_file(
             spec=spec,
         )
     )
-    ref = local_ref(to_uri(file))
-    refs = pa.Table.from_pylist([asdict(ref)], schema=REF_SCHEMA)
+    table = pa.Table.from_pylist([asdict(refs[0])], schema=REF_SCHEMA)
     attempts: dict[str, list[dict]] = {}
-    for row in _rows(stage, refs):
+    for row in _rows(stage, table):
         if row["kind"] == "video":
             return attempts.get(row["attempt"], []), row["outcome"], settled
         attempts.setdefault(row["attempt"], []).extend(row["scenes"])

@@ -1,10 +1,15 @@
 """What a decode worker needs to know, as it travels to the worker and on to its child."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from flexivideo.visual_spec import VisualSpec
-from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.settings import (
+    DecodeSettings,
+    PackingSettings,
+    SegmentationSettings,
+    StoreSettings,
+)
 
 __all__ = ["DecodePlan", "Segmentation"]
 
@@ -41,6 +46,7 @@ class DecodePlan:
         decode: limits.
         spec: how the model wants its frames.
         threads: decoder threads of one worker.
+        store: how object stores are reached.
         root: dataset that holds the scenes of videos which are segmented already.
     """
 
@@ -49,6 +55,7 @@ class DecodePlan:
     decode: DecodeSettings
     spec: VisualSpec
     threads: int = 1
+    store: StoreSettings = field(default_factory=StoreSettings)
     root: str | None = None
 
     def to_json(self) -> str:
@@ -65,5 +72,6 @@ class DecodePlan:
             decode=DecodeSettings(**parts["decode"]),
             spec=VisualSpec(**parts["spec"]),
             threads=parts["threads"],
+            store=StoreSettings(**parts["store"]),
             root=parts["root"],
         )

@@ -8,9 +8,12 @@ paths begin with a slash, so the two forms never meet.
 import os
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-__all__ = ["FILE_SCHEME", "to_path", "to_uri"]
+__all__ = ["FILE_SCHEME", "S3_SCHEME", "to_path", "to_uri"]
 
 FILE_SCHEME = "file://"
+
+# An object, not a path.
+S3_SCHEME = "s3://"
 
 
 def to_uri(path: str) -> str:

@@ -92,6 +92,7 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
             packing=settings.packing,
             decode=settings.decode,
             spec=spec,
+            store=settings.store,
             root=root,
         ),
         caption=CaptionPlan(

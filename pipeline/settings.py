@@ -6,6 +6,7 @@ sentence is its help. Whatever changes a result is part of an id (see :class:`Ru
 
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from flexivideo.errors import SettingsError
 from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, NOT_BELOW_ZERO, in_ranges
@@ -18,6 +19,7 @@ __all__ = [
     "PackingSettings",
     "PoolSettings",
     "SegmentationSettings",
+    "StoreSettings",
 ]
 
 DAY_S = 24 * 3600.0
@@ -170,6 +172,32 @@ class PoolSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoreSettings:
+    """How object stores are reached; secrets come from the environment, a profile or the role.
+
+    Attributes:
+        endpoint_url: Address of an S3 store. Default: AWS_ENDPOINT_URL, else Amazon's.
+        profile: Name in the credentials file. Default: AWS_PROFILE, else the environment's keys.
+        anonymous: Ask without credentials, as public buckets allow.
+        requester_pays: Take on the costs of reading, as some buckets want.
+    """
+
+    endpoint_url: str | None = None
+    profile: str | None = None
+    anonymous: bool = False
+    requester_pays: bool = False
+
+    def __post_init__(self) -> None:
+        address = urlsplit(self.endpoint_url or "https://")
+        if address.scheme not in ("http", "https") or address.username or address.password:
+            # Not the address itself: it may hold a secret, and settings are stored.
+            raise SettingsError(
+                "endpoint_url is no plain http:// or https:// address; expected one without a "
+                "name or password in it: those belong in the environment or a profile"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommitSettings:
     """When finished videos become visible, and how long a silent holder keeps the root.
 
@@ -203,3 +231,4 @@ class IndexSettings:
     caption: CaptionSettings = field(default_factory=CaptionSettings)
     pools: PoolSettings = field(default_factory=PoolSettings)
     commit: CommitSettings = field(default_factory=CommitSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)

@@ -1,4 +1,4 @@
-"""The bytes of a listed video: its file in the version that was listed, or a clear error."""
+"""The bytes of a listed video in the version that was listed, or a clear error."""
 
 import hashlib
 import io
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from flexivideo.errors import SourceUnavailable, VideoRejected
-from pipeline.local_uri import to_path
+from pipeline.local_uri import S3_SCHEME, to_path
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
+from pipeline.settings import StoreSettings
 from pipeline.sources import disk_version
 
 __all__ = ["check_version", "content_digest", "open_source"]
@@ -33,15 +34,47 @@ class _ListedFile(io.FileIO):
             ) from error
 
 
-def open_source(ref: VideoRef, *, max_size_mib: int | None) -> BinaryIO:
-    """Open the file that a reference names; a read that fails raises SourceUnavailable.
+def open_source(
+    ref: VideoRef,
+    *,
+    max_size_mib: int | None,
+    store: StoreSettings = StoreSettings(),
+    beat: Callable[[], None] = lambda: None,
+) -> BinaryIO:
+    """Open what a reference names; a read that fails raises SourceUnavailable.
+
+    Args:
+        ref: a file of this machine or an object.
+        max_size_mib: largest that is read; None: any.
+        store: how object stores are reached.
+        beat: called while bytes are waited for.
 
     Raises:
         SourceUnavailable: if it is gone, may not be read, or is not the version that was listed.
         VideoRejected: if it is no file, is empty, or is larger than the settings allow.
     """
+    if ref.uri.startswith(S3_SCHEME):
+        from pipeline.object_sources import object_file  # with s3fs, which files do not need
+
+        _check_size(ref.size_bytes or 0, max_size_mib)
+        return object_file(ref, store, beat)
+    file = _open_file(ref)
     try:
-        file = io.BufferedReader(_ListedFile(to_path(ref.uri), opener=_open_at_once))
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise VideoRejected(
+                ErrorKind.NOT_A_VIDEO, f"{ref.uri!r} is a pipe or a device; expected a file"
+            )
+        check_version(file, ref)
+        _check_size(os.fstat(file.fileno()).st_size, max_size_mib)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _open_file(ref: VideoRef) -> BinaryIO:
+    try:
+        return io.BufferedReader(_ListedFile(to_path(ref.uri), opener=_open_at_once))
     except FileNotFoundError as error:
         raise SourceUnavailable(
             ErrorKind.SOURCE_MISSING, f"{ref.uri!r} is not there any more"
@@ -54,24 +87,16 @@ def open_source(ref: VideoRef, *, max_size_mib: int | None) -> BinaryIO:
         raise SourceUnavailable(
             ErrorKind.SOURCE_UNAVAILABLE, f"{ref.uri!r} cannot be read: {error.strerror}"
         ) from error
-    try:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise VideoRejected(
-                ErrorKind.NOT_A_VIDEO, f"{ref.uri!r} is a pipe or a device; expected a file"
-            )
-        check_version(file, ref)
-        size_bytes = os.fstat(file.fileno()).st_size
-        if not size_bytes:
-            raise VideoRejected(ErrorKind.EMPTY, "the file has no bytes; expected a video")
-        if max_size_mib is not None and size_bytes > max_size_mib * MIB:
-            raise VideoRejected(
-                ErrorKind.TOO_LARGE,
-                f"the file has {size_bytes / MIB:.0f} MiB; max_size_mib is {max_size_mib}",
-            )
-    except BaseException:
-        file.close()
-        raise
-    return file
+
+
+def _check_size(size_bytes: int, max_size_mib: int | None) -> None:
+    if not size_bytes:
+        raise VideoRejected(ErrorKind.EMPTY, "the file has no bytes; expected a video")
+    if max_size_mib is not None and size_bytes > max_size_mib * MIB:
+        raise VideoRejected(
+            ErrorKind.TOO_LARGE,
+            f"the file has {size_bytes / MIB:.0f} MiB; max_size_mib is {max_size_mib}",
+        )
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -82,9 +107,13 @@ def _open_at_once(path: str, flags: int) -> int:
 def check_version(file: BinaryIO, ref: VideoRef) -> None:
     """Whether an open file still is the listed version: asked before and after it is read.
 
+    Of an object no other version is ever read.
+
     Raises:
         SourceUnavailable: if it is not.
     """
+    if ref.uri.startswith(S3_SCHEME):
+        return
     version = disk_version(os.fstat(file.fileno()))
     if version != ref.version:
         raise SourceUnavailable(

@@ -1,4 +1,4 @@
-"""From what a user names to references of videos: files, folders, globs.
+"""From what a user names to references of videos: files, folders, globs, objects, prefixes.
 
 A folder gives its files of known video extensions, at any depth, and counts the others. A file that
 is named is always taken, whatever it is called. The order is that of the names, so two listings of
@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from flexivideo.errors import SettingsError
 from pipeline.identity import video_id
-from pipeline.local_uri import to_path, to_uri
+from pipeline.local_uri import S3_SCHEME, to_path, to_uri
 from pipeline.records import VideoRef
+from pipeline.settings import StoreSettings
 
 __all__ = ["VIDEO_EXTENSIONS", "Listing", "disk_version", "local_ref"]
 
@@ -35,8 +36,16 @@ class Listing:
             or to what is listed already. One that is named is.
     """
 
-    def __init__(self, sources: Sequence[str]) -> None:
-        """Check each source first, so that a mistyped name stops the run before it starts.
+    def __init__(
+        self,
+        sources: Sequence[str],
+        store: StoreSettings = StoreSettings(),
+    ) -> None:
+        """Check each path first, so that a mistyped name stops the run before it starts.
+
+        Args:
+            sources: files, folders, globs, ``s3://`` objects and prefixes.
+            store: how object stores are reached.
 
         Raises:
             SettingsError: if a source is neither a file nor a folder, and matches nothing.
@@ -44,27 +53,40 @@ class Listing:
         if not sources:
             raise SettingsError("no source was given; name files, folders or globs")
         for source in sources:
-            if "://" in source:
+            if "://" in source and not source.startswith(S3_SCHEME):
                 raise SettingsError(
-                    f"{source!r} is a URL; this release reads local files, folders and globs"
+                    f"{source!r} is a URL; this release reads local files, folders, globs, and "
+                    f"s3:// objects and prefixes"
                 )
+        self._store = store
         self._named = [path for source in sources for path in _expand(source)]
         self.left: Counter[str] = Counter()
         self.unreadable: list[str] = []
         self.linked: list[str] = []
 
     def __iter__(self) -> Iterator[VideoRef]:
-        """Each video once, folders in the order of their names."""
+        """Each video once, folders in the order of their names.
+
+        Raises:
+            SettingsError: if a store cannot be listed, or an ``s3://`` source names nothing.
+        """
         self.left.clear()
         self.unreadable.clear()
         self.linked.clear()
         seen: set[str] = set()
-        for path in self._named:
-            for file in self._folder(path) if os.path.isdir(path) else (path,):
-                uri = to_uri(file)
-                if uri not in seen:
-                    seen.add(uri)
-                    yield local_ref(uri)
+        for name in self._named:
+            for ref in self._refs(name):
+                if ref.uri not in seen:
+                    seen.add(ref.uri)
+                    yield ref
+
+    def _refs(self, name: str) -> Iterator[VideoRef]:
+        if name.startswith(S3_SCHEME):
+            from pipeline.object_sources import listed_videos  # with s3fs, which files do not need
+
+            return listed_videos(name, self._store, extensions=VIDEO_EXTENSIONS, left=self.left)
+        files = self._folder(name) if os.path.isdir(name) else iter((name,))
+        return (local_ref(to_uri(file)) for file in files)
 
     def _folder(self, folder: str) -> Iterator[str]:
         for parent, folders, files in os.walk(folder, onerror=self._note_unreadable):
@@ -104,7 +126,7 @@ def disk_version(status: os.stat_result) -> str:
 
 def _expand(source: str) -> list[str]:
     """The paths that a source names; a name that exists is never read as a glob."""
-    if os.path.lexists(source):
+    if source.startswith(S3_SCHEME) or os.path.lexists(source):
         return [source]
     matches = sorted(glob.glob(source, recursive=True))
     if not matches:

@@ -78,7 +78,8 @@ def video_rows(
     """
     facts, since = _Facts(), time.perf_counter()
     try:
-        with open_source(ref, max_size_mib=plan.decode.max_size_mib) as file:
+        limit_mib, store = plan.decode.max_size_mib, plan.store
+        with open_source(ref, max_size_mib=limit_mib, store=store, beat=beat) as file:
             facts.columns["content_digest"] = content_digest(file, beat)
             facts.missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
             with open_video(file, threads=plan.threads) as video:

@@ -1,6 +1,7 @@
 """What the tests share: one Ray cluster a session, the folder of real material, fixed seeds."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("NO_COLOR", "1")
 os.environ.setdefault("COLUMNS", "100")
+
+# Of the tests' own S3 server; before a cluster inherits the environment.
+os.environ["AWS_ACCESS_KEY_ID"] = "flexivideo-test"
+os.environ["AWS_SECRET_ACCESS_KEY"] = "a-secret-that-must-stand-nowhere"
 
 DEFAULT_TEST_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -56,3 +61,12 @@ def test_data() -> Path:
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20260)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory) -> Iterator[str]:
+    """Address of a real S3 server; its keys are in the environment, as a user's would be."""
+    from s3_server import seaweed
+
+    with seaweed(tmp_path_factory.mktemp("seaweed")) as endpoint_url:
+        yield endpoint_url

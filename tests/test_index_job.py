@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from s3_server import FaultyProxy, client
 from synthetic_media import textured_shots, write_video
 
 from pipeline.views import connect
@@ -221,3 +222,38 @@ def test_the_rays_jobs_entry_point_is_the_same_command(undisturbed, archive):
     )
     assert done.returncode == 0
     assert "nothing is left to do" in done.stdout
+
+
+def test_an_archive_in_a_store_that_fails_now_and_then_gives_what_a_disk_gives(
+    archive, undisturbed, s3_server, tmp_path
+):
+    store = client(s3_server)
+    store.call_s3("create_bucket", Bucket="uploads")
+    for path in sorted(archive.iterdir()):
+        store.pipe_file(f"uploads/night/{path.name}", path.read_bytes())
+    proxy = FaultyProxy(s3_server)
+    proxy.begin(lambda n: ("cut", None, "slow down", "short")[n % 4])
+    root, source = tmp_path / "root", "s3://uploads/night"
+    done = index(source, root, "--json", "--endpoint-url", proxy.address)
+    proxy.close()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[1])["by_status"] == {"success": 3, "failed": 1}
+
+    def seen(root):
+        """Digests of the content, boundaries and captions, by what the file is called."""
+        return (
+            connect(str(root))
+            .execute(
+                "SELECT split_part(uri, '/', -1) AS name, content_digest, status, error_kind, "
+                "list(c.start_pts ORDER BY c.start_pts), list(c.caption ORDER BY c.start_pts) "
+                "FROM videos AS v LEFT JOIN clips AS c USING (video_id) GROUP BY ALL ORDER BY name"
+            )
+            .fetchall()
+        )
+
+    assert seen(root) == seen(undisturbed[0])
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
+    written = [path for path in root.rglob("*") if path.is_file()]
+    assert written
+    assert not [path for path in written if secret in path.read_bytes()]
+    assert secret.decode() not in done.stdout + done.stderr

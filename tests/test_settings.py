@@ -15,6 +15,7 @@ from pipeline.settings import (
     PackingSettings,
     PoolSettings,
     SegmentationSettings,
+    StoreSettings,
 )
 
 REFUSED = [
@@ -33,6 +34,7 @@ REFUSED = [
     (PoolSettings, "decode_max", (0,)),
     (CommitSettings, "every_s", (-5, nan, inf)),
     (CommitSettings, "lease_s", (0, nan, inf, 1e30)),
+    (StoreSettings, "endpoint_url", ("ftp://host", "host:9000", "https://key:secret@host")),
     (OptimizationSettings, "lr", (0, nan, inf)),
     (OptimizationSettings, "steps", (0, -1)),
     (OptimizationSettings, "warm_up", (-0.1, 2, nan)),
@@ -69,3 +71,9 @@ def test_fewer_pixels_than_a_visual_token_has_are_refused():
 def test_a_question_or_answer_longer_than_the_context_is_refused(asked):
     with pytest.raises(SettingsError, match="expected fewer than the model's"):
         check_checkpoint(None, **asked)
+
+
+def test_an_address_with_a_secret_is_refused_without_being_repeated():
+    with pytest.raises(SettingsError) as refused:
+        StoreSettings(endpoint_url="https://key:hunter2@host")
+    assert "hunter2" not in str(refused.value)

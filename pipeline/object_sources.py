@@ -1,0 +1,77 @@
+"""Videos in object stores: what a prefix holds, and an object's bytes as a file."""
+
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from flexivideo.errors import SettingsError, SourceUnavailable
+from pipeline.fetched_file import FetchedFile
+from pipeline.identity import video_id
+from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
+from pipeline.records import VideoRef
+from pipeline.settings import StoreSettings
+
+__all__ = ["listed_videos", "object_file"]
+
+# Decoders ask for little at a time.
+BUFFER_BYTES = 1 << 20
+
+
+def listed_videos(
+    source: str, settings: StoreSettings, *, extensions: frozenset[str], left: Counter[str]
+) -> Iterator[VideoRef]:
+    """The object of that name, or the videos under a prefix, page by page.
+
+    As with files: an object that is named is always taken, and a prefix is a folder, whose name
+    ends where the next slash begins.
+
+    Args:
+        source: ``s3://bucket``, ``s3://bucket/prefix`` or ``s3://bucket/key``.
+        settings: how the store is reached.
+        extensions: of videos, in lower case without a dot.
+        left: counts the objects under a prefix that have another extension, by extension.
+
+    Raises:
+        SettingsError: if the store refuses or cannot be reached, or nothing has such a name.
+    """
+    try:
+        named = None if source.endswith("/") else look_up(source, settings)
+        if named is not None:
+            yield _ref(named)
+            return
+        folder, n_found = source.rstrip("/") + "/", 0
+        for found in list_objects(folder, settings):
+            n_found += 1
+            extension = os.path.splitext(found.uri)[1].removeprefix(".").lower()
+            if extension in extensions:
+                yield _ref(found)
+            elif not found.uri.endswith("/"):  # what some tools make for a folder
+                left[extension] += 1
+    except SourceUnavailable as error:
+        raise SettingsError(
+            f"{source!r} cannot be listed: {error.detail}; expected a bucket that these "
+            f"credentials may list, at the endpoint of the settings or the environment"
+        ) from error
+    if not n_found:
+        raise SettingsError(f"{source!r} names no object, and none lies under {folder!r}")
+
+
+def object_file(ref: VideoRef, settings: StoreSettings, beat: Callable[[], None]) -> BinaryIO:
+    """The bytes of an object in the version that was listed; others are never read.
+
+    Reading raises SourceUnavailable if it is gone, changed or out of reach.
+    """
+    reader = ObjectReader(ref.uri, ref.version, settings)
+    file = FetchedFile(reader.read, ref.size_bytes or 0, beat)
+    return io.BufferedReader(file, BUFFER_BYTES)
+
+
+def _ref(found: ListedObject) -> VideoRef:
+    return VideoRef(
+        uri=found.uri,
+        version=found.etag,
+        video_id=video_id(found.uri, found.etag),
+        size_bytes=found.size_bytes,
+    )

@@ -1,0 +1,199 @@
+"""Objects of a real S3 server, and what of them arrives through a proxy that breaks replies."""
+
+import os
+
+import pytest
+from s3_server import FaultyProxy, client
+from synthetic_media import textured_shots, write_video
+
+from flexivideo.errors import SettingsError, SourceUnavailable
+from jobs.scenes import segment_file
+from pipeline import fetched_file, object_store
+from pipeline.object_sources import object_file
+from pipeline.settings import SegmentationSettings, StoreSettings
+from pipeline.sources import Listing
+
+BLOCK = 1 << 16
+BUCKET = "archive"
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server):
+    store = client(s3_server)
+    store.call_s3("create_bucket", Bucket=BUCKET)
+    for name in ("b.mp4", "a/c.MKV", "a/ä ö+%.webm", "a/notes.txt", "a/deep/d.mp4", "abc.mp4"):
+        store.pipe_file(f"{BUCKET}/{name}", name.encode())
+    return store
+
+
+@pytest.fixture(scope="module")
+def proxy(s3_server):
+    proxy = FaultyProxy(s3_server)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def settings(s3_server):
+    return StoreSettings(endpoint_url=s3_server)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Many blocks, and no time lost between tries."""
+    monkeypatch.setattr(fetched_file, "BLOCK_BYTES", BLOCK)
+    monkeypatch.setattr(object_store, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(object_store, "STALL_S", 0.5)
+
+
+@pytest.fixture
+def large(bucket, rng):
+    """An object of many blocks, the last one not full."""
+    content = rng.bytes(20 * BLOCK + 777)
+    bucket.pipe_file(f"{BUCKET}/large.mp4", content)
+    yield content
+    bucket.rm_file(f"{BUCKET}/large.mp4")
+
+
+def listed(source, settings):
+    return [ref.uri.removeprefix(f"s3://{BUCKET}/") for ref in Listing([source], settings)]
+
+
+def ref_of(name, settings):
+    (ref,) = Listing([f"s3://{BUCKET}/{name}"], settings)
+    return ref
+
+
+def test_a_prefix_gives_known_extensions_in_order_and_counts_the_others(bucket, settings):
+    listing = Listing([f"s3://{BUCKET}/a"], settings)
+    names = [ref.uri for ref in listing]
+    assert names == [f"s3://{BUCKET}/a/{n}" for n in ("c.MKV", "deep/d.mp4", "ä ö+%.webm")]
+    assert listing.left == {"txt": 1}  # and abc.mp4 does not lie in a/
+
+
+def test_pages_hide_nothing_and_repeat_nothing(bucket, settings, monkeypatch):
+    whole = listed(f"s3://{BUCKET}", settings)
+    monkeypatch.setattr(object_store, "PAGE_OBJECTS", 2)
+    assert listed(f"s3://{BUCKET}/", settings) == whole == sorted(set(whole))
+    assert len(whole) == 5
+
+
+def test_a_named_object_is_always_taken(bucket, settings):
+    assert listed(f"s3://{BUCKET}/a/notes.txt", settings) == ["a/notes.txt"]
+
+
+@pytest.mark.parametrize("source", ["s3://archive/none/", "s3://archive/none.mp4", "s3://nobody/x"])
+def test_a_source_that_names_nothing_stops_the_run_and_is_quoted(bucket, settings, source):
+    with pytest.raises(SettingsError, match=source):
+        list(Listing([source], settings))
+
+
+def test_the_id_follows_the_content(bucket, settings):
+    bucket.pipe_file(f"{BUCKET}/id.mp4", b"one")
+    before = ref_of("id.mp4", settings)
+    assert ref_of("id.mp4", settings) == before
+    bucket.pipe_file(f"{BUCKET}/id.mp4", b"two")
+    after = ref_of("id.mp4", settings)
+    assert (after.uri, after.size_bytes) == (before.uri, before.size_bytes)
+    assert after.video_id != before.video_id
+    bucket.rm_file(f"{BUCKET}/id.mp4")
+
+
+def test_a_file_of_an_object_reads_as_one_on_a_disk(
+    bucket, settings, small_blocks, large, rng, tmp_path
+):
+    path = tmp_path / "large"
+    path.write_bytes(large)
+    ref = ref_of("large.mp4", settings)
+    with open(path, "rb") as local, object_file(ref, settings, lambda: None) as remote:
+        for _ in range(60):
+            place, count = int(rng.integers(-5, len(large) + 5)), int(rng.integers(0, 3 * BLOCK))
+            whence = int(rng.choice([os.SEEK_SET, os.SEEK_END]))
+            place = abs(place) if whence == os.SEEK_SET else -min(abs(place), len(large))
+            assert remote.seek(place, whence) == local.seek(place, whence)
+            assert remote.read(count) == local.read(count)
+            assert remote.tell() == local.tell()
+
+
+def test_each_byte_is_fetched_once(bucket, proxy, small_blocks, large):
+    settings = StoreSettings(endpoint_url=proxy.address)
+    ref = ref_of("large.mp4", settings)
+    proxy.begin(lambda n: None)
+    with object_file(ref, settings, lambda: None) as file:
+        for _ in range(3):
+            file.seek(0)
+            assert file.read() == large
+    assert proxy.n_gets == 21
+
+
+FAULTS = ("slow down", "reset", "cut", "stall", "short", "other version", "other place")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_reply_is_noticed_and_asked_for_again(bucket, proxy, small_blocks, large, fault):
+    settings = StoreSettings(endpoint_url=proxy.address)
+    ref = ref_of("large.mp4", settings)
+    proxy.begin(lambda n: fault if n % 5 == 2 else None)
+    with object_file(ref, settings, lambda: None) as file:
+        assert file.read() == large
+    assert proxy.n_gets > 21
+
+
+@pytest.mark.parametrize("fault", ["cut", "short", "other version", "other place"])
+def test_an_object_that_never_comes_whole_is_unavailable(bucket, proxy, small_blocks, large, fault):
+    settings = StoreSettings(endpoint_url=proxy.address)
+    ref = ref_of("large.mp4", settings)
+    proxy.begin(lambda n: fault)
+    with object_file(ref, settings, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
+        file.read()
+    proxy.begin(lambda n: None)
+    assert seen.value.error_kind == "source_unavailable"
+
+
+def test_versions_are_never_mixed(bucket, settings, small_blocks, large, monkeypatch):
+    monkeypatch.setattr(fetched_file, "BLOCKS_AHEAD", 1)
+    ref = ref_of("large.mp4", settings)
+    with object_file(ref, settings, lambda: None) as file:
+        assert file.read(BLOCK) == large[:BLOCK]
+        bucket.pipe_file(f"{BUCKET}/large.mp4", bytes(len(large)))
+        with pytest.raises(SourceUnavailable) as seen:
+            file.read()
+    assert seen.value.error_kind == "source_changed"
+
+
+def test_what_is_gone_or_forbidden_says_so(bucket, settings, large):
+    ref = ref_of("large.mp4", settings)
+    stranger = StoreSettings(endpoint_url=settings.endpoint_url, anonymous=True)
+    with object_file(ref, stranger, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
+        file.read()
+    assert seen.value.error_kind == "source_denied"
+    with pytest.raises(SettingsError, match="credentials"):
+        list(Listing([f"s3://{BUCKET}/"], stranger))
+    bucket.rm_file(f"{BUCKET}/large.mp4")
+    with object_file(ref, settings, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
+        file.read()
+    assert seen.value.error_kind == "source_missing"
+    bucket.pipe_file(f"{BUCKET}/large.mp4", b"for the fixture to remove")
+
+
+def test_waiting_shows_that_it_is_alive(bucket, proxy, small_blocks, large):
+    settings = StoreSettings(endpoint_url=proxy.address)
+    ref, beats = ref_of("large.mp4", settings), []
+    proxy.begin(lambda n: "stall" if n == 0 else None)
+    with object_file(ref, settings, lambda: beats.append(1)) as file:
+        file.read()
+    assert beats
+
+
+def test_one_object_is_segmented_as_a_file_is(bucket, s3_server, rng, tmp_path, monkeypatch):
+    """With the address from the environment, in the decode child as well."""
+    path = write_video(tmp_path / "shots.mp4", textured_shots(rng, 2, 20))
+    bucket.pipe_file(f"{BUCKET}/shots/shots.mp4", path.read_bytes())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    local, remote = (
+        segment_file(name, SegmentationSettings())[:2]
+        for name in (str(path), f"s3://{BUCKET}/shots/shots.mp4")
+    )
+    assert local == remote
+    with pytest.raises(SettingsError, match="expected one"):
+        segment_file(f"s3://{BUCKET}/a/", SegmentationSettings())
