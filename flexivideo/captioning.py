@@ -5,18 +5,21 @@ scene, so packing changes nothing), and the language model reads the clips once 
 and the vector.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.embedding import embed_texts
 from flexivideo.errors import ModelError
 from flexivideo.greedy_decoding import end_tokens
+from flexivideo.made_ahead import made_ahead
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import EMBEDDING_PROMPT
@@ -107,13 +110,26 @@ class CaptionEngine:
             max_new_tokens: longest caption.
             max_batch_tokens: most tokens of a batch after padding: visual, prompt and new ones. A
                 clip that is larger alone goes alone.
+
+        Raises:
+            ModelError: if prompt and caption leave no room for a clip.
         """
         question = self.processor.prompt(prompt)
         n_text = len(self.processor.tokenizer(question)["input_ids"]) + max_new_tokens
+        context = self.model.config.text_config.max_position_embeddings
+        if max_new_tokens < 1 or n_text >= context:
+            raise ModelError(
+                f"the prompt takes {n_text - max_new_tokens} tokens and the caption up to "
+                f"{max_new_tokens}; expected at least one, and fewer than the model's {context} "
+                f"together, so that a clip has room beside them"
+            )
         lengths = [self.processor.n_visual_tokens(clip) + n_text for clip in clips]
         results: list[CaptionResult | None] = [None] * len(clips)
-        for batch in pack_by_tokens(lengths, max_batch_tokens):
-            answers = self._caption_or_split([clips[i] for i in batch], question, max_new_tokens)
+        batches = list(pack_by_tokens(lengths, max_batch_tokens))
+        of_batches = [[clips[index] for index in batch] for batch in batches]
+        ready = made_ahead(self.processor.vision_inputs, of_batches)
+        for batch, (of_batch, vision) in zip(batches, ready, strict=True):
+            answers = self._caption_or_split(of_batch, vision.result, question, max_new_tokens)
             for index, answer in zip(batch, answers, strict=True):
                 results[index] = answer
         return [result for result in results if result is not None]
@@ -123,20 +139,27 @@ class CaptionEngine:
         return embed_texts(self.model, self.processor, texts).cpu().numpy()
 
     def _caption_or_split(
-        self, clips: Sequence[ClipInput], question: str, max_new_tokens: int
+        self,
+        clips: Sequence[ClipInput],
+        vision: Callable[[], dict[str, Tensor]],
+        question: str,
+        max_new_tokens: int,
     ) -> list[CaptionResult]:
         """The batch; if it fails, its halves, down to the one clip at fault."""
         try:
-            return self._caption_batch(clips, question, max_new_tokens)
+            return self._caption_batch(clips, vision(), question, max_new_tokens)
         except (ModelError, RuntimeError, ValueError) as error:  # RuntimeError: also out of memory
             message = f"{type(error).__name__}: {error}"
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if len(clips) > 1:
-            middle = len(clips) // 2
+            middle, encode = len(clips) // 2, self.processor.vision_inputs
             return [
-                *self._caption_or_split(clips[:middle], question, max_new_tokens),
-                *self._caption_or_split(clips[middle:], question, max_new_tokens),
+                result
+                for half in (clips[:middle], clips[middle:])
+                for result in self._caption_or_split(
+                    half, partial(encode, half), question, max_new_tokens
+                )
             ]
         failed = CaptionResult(
             caption=None,
@@ -150,7 +173,11 @@ class CaptionEngine:
 
     @torch.inference_mode()
     def _caption_batch(
-        self, clips: Sequence[ClipInput], question: str, max_new_tokens: int
+        self,
+        clips: Sequence[ClipInput],
+        vision: dict[str, Tensor],
+        question: str,
+        max_new_tokens: int,
     ) -> list[CaptionResult]:
         head, tail = around_clip(question)
         same_head, vector_tail = around_clip(self.processor.prompt(EMBEDDING_PROMPT))
@@ -159,7 +186,7 @@ class CaptionEngine:
                 f"the chat template puts the question before the clip ({head[-80:]!r}); expected "
                 f"the clip first, as Qwen2.5-VL's does"
             )
-        prefill = SharedPrefill(self.model, self.processor, clips, head=head)
+        prefill = SharedPrefill(self.model, self.processor, clips, vision, head=head)
         vectors = functional.normalize(prefill.last_hidden(vector_tail).float(), dim=-1)
         if not torch.isfinite(vectors).all():
             raise ModelError(

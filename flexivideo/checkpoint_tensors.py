@@ -117,7 +117,13 @@ def _shards(folder: Path) -> dict[str, set[str]]:
     """Files and the tensors that the index places in each; no index: one file, nothing placed."""
     if (folder / INDEX).is_file():
         placed: dict[str, set[str]] = {}
-        for name, shard in (read_json(folder / INDEX).get("weight_map") or {}).items():
+        listed = read_json(folder / INDEX).get("weight_map") or {}
+        if not isinstance(listed, dict):
+            raise ModelError(
+                f"{folder / INDEX} has a weight_map that is a {type(listed).__name__}; "
+                f"expected an object"
+            )
+        for name, shard in listed.items():
             if Path(str(shard)).name != shard:
                 raise ModelError(f"{folder / INDEX} names {shard!r}; expected a file beside it")
             placed.setdefault(shard, set()).add(name)

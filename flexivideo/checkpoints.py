@@ -6,13 +6,18 @@ from pathlib import Path
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from flexivideo.checkpoint_tensors import check_tensors, list_tensors
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.errors import ModelError, SettingsError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.processing_flexivideo import (
+    VIDEO_PAD,
+    VISION_END,
+    VISION_START,
+    FlexiVideoProcessor,
+)
 from flexivideo.temporal_kernel import expand_kernel
 from flexivideo.visual_spec import OURS, VisualSpec, checkpoint_folder, read_json
 
@@ -48,7 +53,9 @@ def load_model(
         ModelError: if the files are no such checkpoint, are broken, or lack a tensor.
     """
     folder = checkpoint_folder(model)
-    spec = VisualSpec.from_pretrained(model, temporal_resample=temporal_resample)
+    if dtype not in DTYPES:
+        raise ModelError(f"dtype is {dtype!r}; expected {', '.join(DTYPES)}")
+    spec = _spec(model, temporal_resample=temporal_resample)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     config = config_as_saved(folder)
     check_tensors(list_tensors(folder), config)
@@ -60,14 +67,17 @@ def load_model(
             attn_implementation=attention or _attention(device, dtype),
             output_loading_info=True,
         )
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, AssertionError) as error:
         raise ModelError(f"{folder} cannot be loaded: {error}") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(f"{folder} lacks {len(missing)} tensors, the first {missing[0]}")
     if spec.temporal_resample != loaded.config.temporal_resample:
         if loaded.config.temporal_resample == "tei":
-            expand_patch_embedding(loaded, t_init=spec.t_init, mode=spec.temporal_resample)
+            try:
+                expand_patch_embedding(loaded, t_init=spec.t_init, mode=spec.temporal_resample)
+            except ValueError as error:
+                raise ModelError(f"{folder} cannot be expanded: {error}") from error
         loaded.config.temporal_resample = spec.temporal_resample
     return loaded.to(device).eval()
 
@@ -85,6 +95,7 @@ def check_checkpoint(model: str | None, *, prompt: str = "", max_new_tokens: int
         SettingsError: if prompt and answer leave no room for a clip.
     """
     folder = checkpoint_folder(model)
+    _spec(model)  # refuses another architecture
     config = config_as_saved(folder)
     check_tensors(list_tensors(folder), config)
     processor, context = load_processor(model), config.text_config.max_position_embeddings
@@ -106,16 +117,16 @@ def load_processor(
     """A checkpoint's processor, also for a stock Qwen2.5-VL, whose own is not needed.
 
     Raises:
-        ModelError: if the tokenizer cannot be loaded, or lacks the video tokens.
+        ModelError: if the tokenizer cannot be loaded, lacks the video tokens, or has others than
+            the model.
     """
-    spec = VisualSpec.from_pretrained(
-        model, temporal_resample=temporal_resample, max_pixels=max_pixels
-    )
+    spec = _spec(model, temporal_resample=temporal_resample, max_pixels=max_pixels)
     folder = checkpoint_folder(model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if tokenizer.chat_template is None and (folder / "chat_template.json").is_file():
             tokenizer.chat_template = read_json(folder / "chat_template.json")["chat_template"]
+        _check_vocabulary(tokenizer, config_as_saved(folder))
         return FlexiVideoProcessor.from_spec(tokenizer, spec)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"the tokenizer of {folder} cannot be used: {error}") from error
@@ -166,6 +177,37 @@ def config_as_saved(folder: Path) -> FlexiVideoConfig:
         return FlexiVideoConfig(**document)
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise ModelError(f"{folder / 'config.json'} cannot be used: {error}") from error
+
+
+def _spec(
+    model: str | None, *, temporal_resample: str | None = None, max_pixels: int | None = None
+) -> VisualSpec:
+    try:
+        return VisualSpec.from_pretrained(
+            model, temporal_resample=temporal_resample, max_pixels=max_pixels
+        )
+    except ValueError as error:
+        raise ModelError(f"{checkpoint_folder(model)} cannot be used: {error}") from error
+
+
+def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: FlexiVideoConfig) -> None:
+    """See that tokenizer and model mean the same by the tokens around a clip."""
+    n_words = config.text_config.vocab_size
+    asked = {VISION_START: config.vision_start_token_id, VIDEO_PAD: config.video_token_id}
+    for token in (VISION_START, VIDEO_PAD, VISION_END):
+        number = tokenizer.convert_tokens_to_ids(token)
+        if number in (None, tokenizer.unk_token_id):
+            raise ValueError(f"it has no {token}; expected Qwen2.5-VL's special tokens")
+        if number >= n_words:
+            raise ValueError(
+                f"its {token} is token {number}, and the model has {n_words}; expected the "
+                f"tokenizer that the model was trained with"
+            )
+        if number != asked.get(token, number):
+            raise ValueError(
+                f"its {token} is token {number}, and the model's config.json says "
+                f"{asked[token]}; expected the same"
+            )
 
 
 def _attention(device: str, dtype: str) -> str:

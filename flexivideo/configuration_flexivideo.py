@@ -14,6 +14,7 @@ from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import (
 
 from flexivideo.temporal_kernel import check_mode
 from flexivideo.virtual_frames import n_virtual_frames
+from flexivideo.visual_spec import check_rates
 
 __all__ = ["FlexiVideoConfig", "FlexiVideoTextConfig", "FlexiVideoVisionConfig"]
 
@@ -69,11 +70,7 @@ class FlexiVideoConfig(Qwen2_5_VLConfig):
             raise ValueError(
                 f"text_position is {self.text_position!r}; expected {' or '.join(TEXT_POSITIONS)}"
             )
-        if self.tau < 0 or self.sample_fps <= 0:
-            raise ValueError(
-                f"tau is {self.tau} and sample_fps is {self.sample_fps}; "
-                f"expected tau not below zero and sample_fps above"
-            )
+        check_rates(tau=self.tau, sample_fps=self.sample_fps)
         taps = self.vision_config.temporal_patch_size
         expected = n_virtual_frames(mode=self.temporal_resample, t_init=self.t_init)
         if taps != expected:

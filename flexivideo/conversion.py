@@ -1,12 +1,13 @@
 """From a Qwen2.5-VL checkpoint to a FlexiVideo checkpoint, one shard at a time.
 
-Weights, tokenizer and generation settings stay as they are, bit for bit. In "tei" mode the patch
+Weights, vocabulary and generation settings stay as they are. In "tei" mode the patch
 embedding does too; for "pi" and "pi_const" its temporal kernel is expanded to t_init taps (the
 paper's "Temporal Expansion Initialization"). What changes besides is the configuration.
 """
 
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,9 +81,10 @@ def convert_checkpoint(
     )
     config.architectures = ["FlexiVideoForConditionalGeneration"]
 
-    unfinished = destination.with_name(f"{destination.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: nobody else's folder is written into, or removed.
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
+    unfinished.chmod(0o755)
     try:
         n_bytes = sum(
             _convert_shard(

@@ -23,7 +23,7 @@ from flexivideo.scene_patches import (
     still_clip,
 )
 from flexivideo.segmentation import segment
-from flexivideo.visual_spec import VisualSpec
+from flexivideo.visual_spec import VisualSpec, check_rates
 
 __all__ = ["FlexiVideoProcessor"]
 
@@ -56,6 +56,7 @@ class FlexiVideoProcessor(ProcessorMixin):
         self.patch_size, self.merge_size = patch_size, merge_size
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
         self.temporal_resample, self.t_init = temporal_resample, t_init
+        check_rates(tau=tau, sample_fps=sample_fps)
         self.tau, self.sample_fps = tau, sample_fps
         self.caption_prompt = caption_prompt
         self.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO_PAD)
@@ -102,8 +103,8 @@ class FlexiVideoProcessor(ProcessorMixin):
             [B, K] float64, padded with the last start.
 
         Raises:
-            ValueError: if the counts differ, visuals of several kinds come, or a text has not
-                exactly one placeholder.
+            ValueError: if the counts differ, visuals of several kinds come, frames are not uint8 or
+                not finite, or a text has not exactly one placeholder.
         """
         given = [kind for kind in (videos, images, clips) if kind is not None]
         if len(given) != 1 or return_tensors != "pt":
@@ -114,7 +115,8 @@ class FlexiVideoProcessor(ProcessorMixin):
         if images is not None:
             visuals = [still_clip(image, self.spec) for image in images]
         elif videos is not None:
-            visuals = [self.segment(video, fps=fps or self.sample_fps) for video in videos]
+            rate = self.sample_fps if fps is None else fps
+            visuals = [self.segment(video, fps=rate) for video in videos]
         else:
             visuals = list(clips or [])
         texts = [text] * len(visuals) if isinstance(text, str) else list(text or [])
@@ -122,7 +124,10 @@ class FlexiVideoProcessor(ProcessorMixin):
             raise ValueError(
                 f"{len(texts)} texts came with {len(visuals)} visuals; expected one visual a text"
             )
-        return BatchFeature({**self.vision_inputs(visuals), **self.text_inputs(texts, visuals)})
+        vision = self.vision_inputs(visuals)
+        if not torch.isfinite(vision["pixel_values_videos"]).all():
+            raise ValueError("virtual frames hold NaN or infinity; expected finite grey levels")
+        return BatchFeature({**vision, **self.text_inputs(texts, visuals)})
 
     def prompt(self, question: str) -> str:
         """Text of one user turn about one clip, ready for the answer."""
@@ -133,11 +138,17 @@ class FlexiVideoProcessor(ProcessorMixin):
 
     def segment(self, frames_THWC: NDArray[np.uint8], *, fps: float) -> ClipInput:
         """One clip of the frames, uint8 [T,H,W,3], cut by ATS and scaled to the model's size."""
+        if not isinstance(frames_THWC, np.ndarray):
+            raise ValueError(
+                f"a video is a {type(frames_THWC).__name__}; expected one array of frames of one "
+                f"size, uint8 (frames, height, width, 3)"
+            )
         if frames_THWC.ndim != 4 or not len(frames_THWC):
             raise ValueError(
                 f"frames have the shape {frames_THWC.shape}; expected (frames, height, width, 3), "
                 f"at least one frame"
             )
+        check_rates(tau=self.tau, sample_fps=fps)
         size = self.spec.frame_size(*frames_THWC.shape[1:3])
         scenes = segment(frames_THWC, tau=self.tau)
         scaled = resize_frames(frames_THWC, size)

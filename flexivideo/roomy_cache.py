@@ -21,7 +21,7 @@ ROOM_TOKENS = 64
 class RoomyLayer(DynamicLayer):
     """A layer's keys and values, the first L tokens [B, H, L, D] of buffers with more room.
 
-    What is taken off the end leaves room; the rest of :class:`DynamicLayer` goes for the views.
+    What is taken off the end leaves room.
     """
 
     def update(
@@ -40,9 +40,21 @@ class RoomyLayer(DynamicLayer):
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some clips."""
+        if not self.is_initialized:
+            return
         n_had = self.get_seq_length()
         self._buffers = [buffer[indices] for buffer in self._buffers]
         self.keys, self.values = (buffer[..., :n_had, :] for buffer in self._buffers)
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Put clips in another order."""
+        self.batch_select_indices(beam_idx)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Have each clip so many times."""
+        if self.is_initialized:
+            clips = torch.arange(len(self.keys), device=self.device)
+            self.batch_select_indices(clips.repeat_interleave(repeats))
 
     def _written(self, which: int, new: Tensor, n_had: int, n_now: int) -> Tensor:
         buffer = self._buffers[which]

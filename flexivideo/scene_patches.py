@@ -26,6 +26,9 @@ __all__ = ["ClipInput", "SceneInput", "clip_patches", "resize_frames", "still_cl
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
+# Raw frames, and virtual ones as they travel and as they are made.
+FRAME_DTYPES = ("uint8", "float16", "float32")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SceneInput:
@@ -51,6 +54,13 @@ class ClipInput:
     scenes: tuple[SceneInput, ...]
 
     def __post_init__(self) -> None:
+        for scene in self.scenes:
+            shape, dtype = scene.frames.shape, scene.frames.dtype
+            if len(shape) != 4 or shape[3] != 3 or dtype.name not in FRAME_DTYPES:
+                raise ValueError(
+                    f"a scene's frames are {dtype} of shape {shape}; expected uint8 (frames, "
+                    f"height, width, 3), or virtual frames in float16 or float32"
+                )
         sizes = {scene.frames.shape[1:] for scene in self.scenes}
         if len(sizes) != 1:
             raise ValueError(
@@ -63,7 +73,15 @@ def still_clip(image_HW3: NDArray[np.uint8], spec: VisualSpec) -> ClipInput:
     """An image as a scene of repeated frames, one a tap of the kernel, uint8 [H,W,3] of any size.
 
     Source: the paper's training, "image inputs use frame repetition".
+
+    Raises:
+        ValueError: if it is of another kind or shape.
     """
+    if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3:
+        raise ValueError(
+            f"an image is {image_HW3.dtype} of shape {image_HW3.shape}; expected uint8 "
+            f"(height, width, 3), grey levels 0 to 255"
+        )
     n_frames = spec.n_virtual_frames
     frames = resize_frames(image_HW3[None], spec.frame_size(*image_HW3.shape[:2]))
     scene = SceneInput(

@@ -57,7 +57,9 @@ class SceneVisionTransformer(Qwen2_5_VisionTransformerPretrainedModel):
             grid_thw: [n_videos, 3]: scenes, rows and columns of patches.
             **kwargs: for the parent.
         """
-        parts = list(_parts(grid_thw, PART_PATCHES)) if hidden_states.device.type == "cpu" else []
+        is_plain = not kwargs or kwargs == {"return_dict": True}  # no layer's output is asked for
+        on_cpu = hidden_states.device.type == "cpu"
+        parts = list(_parts(grid_thw, PART_PATCHES)) if on_cpu and is_plain else []
         if len(parts) < 2:
             whole: BaseModelOutputWithPooling = super().forward(hidden_states, grid_thw, **kwargs)
             return whole
@@ -136,4 +138,5 @@ def _parts(grid_thw: Tensor, most_patches: int) -> Iterator[Tensor]:
             if left:
                 yield grid_thw.new_tensor(part)
                 part, room = [], most_patches
-    yield grid_thw.new_tensor(part)
+    if part:
+        yield grid_thw.new_tensor(part)

@@ -31,6 +31,7 @@ class SharedPrefill:
         model: FlexiVideoForConditionalGeneration,
         processor: FlexiVideoProcessor,
         clips: Sequence[ClipInput],
+        vision: dict[str, Tensor],
         *,
         head: str,
     ) -> None:
@@ -40,10 +41,11 @@ class SharedPrefill:
             model: the model.
             processor: its processor.
             clips: B clips.
+            vision: what ``processor.vision_inputs`` makes of them.
             head: text up to the clip, such as :func:`around_clip` gives.
         """
         self._model, self._processor = model, processor
-        vision = self._on_device(processor.vision_inputs(clips))
+        vision = self._on_device(vision)
         features = model.get_video_features(
             vision.pop("pixel_values_videos"), vision["video_grid_thw"], return_dict=True
         )

@@ -5,6 +5,7 @@ what the model will take.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from flexivideo.frame_size import smart_resize
 from flexivideo.temporal_kernel import check_mode
 from flexivideo.virtual_frames import n_virtual_frames
 
-__all__ = ["EMBEDDED_CHECKPOINT", "VisualSpec", "checkpoint_folder", "read_json"]
+__all__ = ["EMBEDDED_CHECKPOINT", "VisualSpec", "check_rates", "checkpoint_folder", "read_json"]
 
 EMBEDDED_CHECKPOINT = Path(__file__).parent / "embedded"
 
@@ -148,6 +149,19 @@ class VisualSpec:
     def from_json(cls, text: str) -> "VisualSpec":
         """Inverse of :meth:`to_json`."""
         return cls(**json.loads(text))
+
+
+def check_rates(*, tau: float, sample_fps: float) -> None:
+    """See that a threshold and a rate can be worked with.
+
+    Raises:
+        ValueError: if they cannot.
+    """
+    if not (0 <= tau and math.isfinite(tau) and 0 < sample_fps and math.isfinite(sample_fps)):
+        raise ValueError(
+            f"tau is {tau} and sample_fps is {sample_fps}; expected finite numbers, tau not below "
+            f"zero and sample_fps above"
+        )
 
 
 @cache

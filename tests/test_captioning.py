@@ -47,7 +47,7 @@ def test_one_reading_of_the_clips_gives_what_a_reading_for_each_prompt_gives(eng
     model, processor = engine.model, engine.processor
     head, tail = around_clip(processor.prompt("Describe."))
     _, vector_tail = around_clip(processor.prompt(EMBEDDING_PROMPT))
-    prefill = SharedPrefill(model, processor, clips, head=head)
+    prefill = SharedPrefill(model, processor, clips, processor.vision_inputs(clips), head=head)
     vectors = functional.normalize(prefill.last_hidden(vector_tail), dim=-1)
     answers = prefill.generate(tail, max_new_tokens=12)
     expected = embed_inputs(
@@ -124,3 +124,10 @@ def test_the_digest_follows_the_weights_and_not_the_folder(tmp_path):
         str(save_stock(tmp_path / name, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert model_digest(first) == model_digest(again) != model_digest(other)
+
+
+def test_a_question_longer_than_the_context_is_at_fault_and_not_the_clips(engine, clips):
+    with pytest.raises(ModelError, match=r"the prompt takes \d+ tokens"):
+        engine.caption(clips, prompt="word " * 1000, max_new_tokens=12, max_batch_tokens=100_000)
+    with pytest.raises(ModelError, match="expected at least one"):
+        engine.caption(clips, prompt="Describe.", max_new_tokens=0, max_batch_tokens=100_000)

@@ -1,6 +1,7 @@
 """A converted checkpoint is the source, and says what it is; a broken one is named."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLCo
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 
 from flexivideo.checkpoint_tensors import list_tensors
-from flexivideo.checkpoints import load_model, load_processor
+from flexivideo.checkpoints import check_checkpoint, load_model, load_processor
 from flexivideo.conversion import PATCH_EMBEDDING, convert_checkpoint
 from flexivideo.errors import ModelError
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
@@ -78,6 +79,28 @@ def test_tei_gives_the_source_bit_for_bit_in_the_same_shards(source, tmp_path):
         old, new = load_file(source / shard), load_file(tmp_path / "ours" / shard)
         assert list(old) == list(new)
         assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_what_the_source_says_of_generation_and_words_is_kept(tmp_path):
+    """Qwen2.5-VL's penalty, and the second token that ends a text."""
+    source = save_stock(tmp_path / "stock")
+    asked = {"eos_token_id": [3, 4], "repetition_penalty": 1.05, "pad_token_id": 3}
+    (source / "generation_config.json").write_text(json.dumps(asked))
+    convert_checkpoint(str(source), tmp_path / "ours")
+    told = load_model(str(tmp_path / "ours")).generation_config
+    assert (told.eos_token_id, told.repetition_penalty) == ([3, 4], 1.05)
+    old, new = (AutoTokenizer.from_pretrained(tmp_path / name) for name in ("stock", "ours"))
+    assert old.get_vocab() == new.get_vocab()
+    assert old.chat_template == new.chat_template
+
+
+def test_no_folder_of_anybody_elses_is_touched(source, tmp_path):
+    mine = tmp_path / "ours.unfinished"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    convert_checkpoint(str(source), tmp_path / "ours")
+    assert (mine / "thesis.txt").read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "ours.unfinished"]
 
 
 def test_tei_reproduces_the_sources_logits_on_two_frame_scenes(source, tmp_path):
@@ -213,6 +236,13 @@ def truncate(folder):
     shard.write_bytes(shard.read_bytes()[:-100])
 
 
+def tell(folder, **fields):
+    """Other words in a config.json; None: the field is gone."""
+    path = folder / "config.json"
+    told = json.loads(path.read_text()) | fields
+    path.write_text(json.dumps({name: value for name, value in told.items() if value is not None}))
+
+
 def without_vision(folder):
     config = json.loads((folder / "config.json").read_text())
     del config["vision_config"]
@@ -251,6 +281,17 @@ BREAKAGES = {
         lambda f: [path.unlink() for path in f.glob("*.safetensors*")],
         "safetensors",
     ),
+    "no map": (
+        lambda f: (f / "model.safetensors.index.json").write_text(
+            json.dumps({"weight_map": ["a.safetensors"]})
+        ),
+        "weight_map that is a list",
+    ),
+    "llama": (
+        lambda f: tell(f, model_type="llama", vision_config=None),
+        "model_type is 'llama'; expected flexivideo or qwen2_5_vl",
+    ),
+    "NaN": (lambda f: tell(f, tau=math.nan), "tau is nan"),
     "escaping": (
         lambda f: (f / "model.safetensors.index.json").write_text(
             json.dumps({"weight_map": {"a": "../a.safetensors"}})
@@ -260,17 +301,71 @@ BREAKAGES = {
 }
 
 
-@pytest.mark.parametrize("use", ["convert", "load"])
+USES = {
+    "convert": lambda folder, ours: convert_checkpoint(folder, ours),
+    "load": lambda folder, _: load_model(folder),
+    "check": lambda folder, _: check_checkpoint(folder),
+}
+
+
+@pytest.mark.parametrize("use", list(USES))
 @pytest.mark.parametrize("broken", list(BREAKAGES))
 def test_a_broken_checkpoint_is_named_and_leaves_nothing_behind(source, tmp_path, broken, use):
     folder = tmp_path / "stock"
     shutil.copytree(source, folder)
     breaks, named = BREAKAGES[broken]
     breaks(folder)
-    use = load_model if use == "load" else lambda f: convert_checkpoint(f, tmp_path / "ours")
     with pytest.raises(ModelError, match=named):
-        use(str(folder))
+        USES[use](str(folder), tmp_path / "ours")
     assert [path.name for path in tmp_path.iterdir()] == ["stock"]
+
+
+def lose_word(folder, word):
+    """The tokenizer without a special token."""
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text().replace(word, word.replace("vi", "ti")))
+    config = folder / "tokenizer_config.json"
+    config.write_text(config.read_text().replace(word, word.replace("vi", "ti")))
+
+
+VOCABULARIES = {
+    "no video token": (lambda f: lose_word(f, "<|video_pad|>"), r"has no <\|video_pad\|>"),
+    "no start": (lambda f: lose_word(f, "<|vision_start|>"), r"has no <\|vision_start\|>"),
+    "no end": (lambda f: lose_word(f, "<|vision_end|>"), r"has no <\|vision_end\|>"),
+    "another number": (lambda f: tell(f, video_token_id=5), r"says 5; expected the same"),
+    "fewer words": (
+        lambda f: tell(f, text_config=TEXT | {"vocab_size": 256}),
+        r"is token \d+, and the model has 256",
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", list(VOCABULARIES))
+def test_a_vocabulary_that_is_not_the_models_is_named(tmp_path, broken):
+    folder = save_stock(tmp_path / "stock")
+    breaks, named = VOCABULARIES[broken]
+    breaks(folder)
+    with pytest.raises(ModelError, match=named):
+        load_processor(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"dtype": "fp16"}, "dtype is 'fp16'; expected float32, bfloat16, float16"),
+        ({"temporal_resample": "nearest"}, "nearest"),
+    ],
+)
+def test_what_a_model_cannot_be_loaded_as_is_named(source, asked, named):
+    with pytest.raises(ModelError, match=named):
+        load_model(str(source), **asked)
+
+
+def test_taps_that_the_kernel_cannot_be_expanded_to_are_named(source, tmp_path):
+    convert_checkpoint(str(source), tmp_path / "ours")
+    tell(tmp_path / "ours", t_init=5)
+    with pytest.raises(ModelError, match="t_init is 5"):
+        load_model(str(tmp_path / "ours"), temporal_resample="pi")
 
 
 @pytest.mark.parametrize(

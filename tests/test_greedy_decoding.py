@@ -24,7 +24,17 @@ def clips(processor, rng):
 
 
 @pytest.mark.parametrize("text_position", ["all_axes", "spatial"])
-@pytest.mark.parametrize("asked", [{}, {"repetition_penalty": 1.3}, {"no_repeat_ngram_size": 2}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"repetition_penalty": 1.3},
+        {"no_repeat_ngram_size": 2},
+        {"bad_words_ids": [[65, 66], [97]], "min_new_tokens": 5},
+        {"forced_eos_token_id": 99, "exponential_decay_length_penalty": (5, 1.01)},
+    ],
+    ids=lambda asked: " ".join(asked),
+)
 @torch.inference_mode()
 def test_says_what_generate_says_up_to_each_end(processor, clips, asked, text_position):
     """With ends so frequent that most clips leave the batch, at different times."""
@@ -45,7 +55,9 @@ def test_says_what_generate_says_up_to_each_end(processor, clips, asked, text_po
     model.generation_config.eos_token_id = ends = [token for token, _ in often]
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     head, tail = around_clip(processor.prompt("Describe."))
-    answers = SharedPrefill(model, processor, clips, head=head).generate(tail, max_new_tokens=N_NEW)
+    answers = SharedPrefill(
+        model, processor, clips, processor.vision_inputs(clips), head=head
+    ).generate(tail, max_new_tokens=N_NEW)
     expected = []
     for row in generated().tolist():
         end = next((i for i, token in enumerate(row) if token in ends), N_NEW - 1)

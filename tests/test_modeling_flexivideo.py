@@ -92,16 +92,21 @@ def test_another_start_time_gives_other_logits(ours, batch):
 @torch.inference_mode()
 def test_attention_in_the_vision_tower_never_crosses_a_scene(ours, rng, stock_folder):
     processor = load_processor(str(stock_folder))
+    """Each scene's features are those it has alone, whatever stands beside it."""
     clip = two_frame_scenes(rng)
-    turned = ClipInput(scenes=clip.scenes[::-1])
-    features = [
-        ours.model.get_video_features(
+
+    def features(scenes):
+        inputs = processor.vision_inputs([ClipInput(scenes=scenes)])
+        found = ours.model.get_video_features(
             inputs["pixel_values_videos"], inputs["video_grid_thw"], return_dict=True
-        ).pooler_output[0]
-        for inputs in (processor.vision_inputs([clip]), processor.vision_inputs([turned]))
-    ]
-    by_scene = [feature.reshape(4, -1, feature.shape[-1]) for feature in features]
-    torch.testing.assert_close(by_scene[0].flip(0), by_scene[1])
+        )
+        return found.pooler_output[0].reshape(len(scenes), -1, found.pooler_output[0].shape[-1])
+
+    together = features(clip.scenes)
+    torch.testing.assert_close(together.flip(0), features(clip.scenes[::-1]))
+    for number, scene in enumerate(clip.scenes):
+        torch.testing.assert_close(features((scene,))[0], together[number])
+    assert (together[0] - together[1]).abs().max() > 0.01  # there is something to mix
 
 
 @pytest.mark.parametrize("mode", ["tei", "pi", "pi_const"])

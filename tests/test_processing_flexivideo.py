@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny_checkpoints import tiny_tokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.scene_patches import (
     IMAGE_MEAN,
@@ -149,3 +152,55 @@ def test_a_tokenizer_without_video_tokens_is_refused():
     tokenizer.convert_tokens_to_ids = lambda token: None
     with pytest.raises(ValueError, match="video_pad"):
         FlexiVideoProcessor(tokenizer)
+
+
+@pytest.mark.parametrize("fps", [1.0, 2.0, 8.0, 23.976])
+def test_scenes_start_at_their_first_frames_times(processor, rng, fps):
+    video = rng.integers(0, 256, (5, 56, 56, 3)).astype(np.uint8)  # noise: a scene a frame
+    batch = processor(text=processor.prompt("Describe."), videos=[video], fps=fps)
+    expected = np.arange(5) / fps
+    np.testing.assert_allclose(batch["scene_start_s"][0], expected)
+    default = processor(text=processor.prompt("Describe."), videos=[video])
+    np.testing.assert_allclose(default["scene_start_s"][0], np.arange(5) / processor.sample_fps)
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (2, 56, 84, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"images": [np.full((56, 56, 3), np.nan, np.float32)]}, "expected uint8"),
+        ({"images": [NOISE[0] / 255]}, "expected uint8"),
+        ({"images": [NOISE[0, ..., 0]]}, "expected uint8"),
+        ({"images": [np.zeros((56, 56, 4), np.uint8)]}, "expected uint8"),
+        ({"videos": [[NOISE[0], NOISE[0, :, :56]]]}, "one array of frames of one size"),
+        ({"videos": [NOISE / 255]}, "expected uint8"),
+        ({"videos": [NOISE], "fps": 0.0}, "sample_fps is 0.0"),
+        ({"videos": [NOISE], "fps": -2.0}, "sample_fps is -2.0"),
+        ({"videos": [NOISE], "fps": float("nan")}, "sample_fps is nan"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_picture_or_video_says_what_was_expected(processor, given, said):
+    with pytest.raises(ValueError, match=said):
+        processor(text=processor.prompt("Describe."), **given)
+
+
+def test_virtual_frames_that_are_not_finite_or_of_another_kind_are_refused(processor):
+    virtual = np.full((2, 56, 84, 3), np.nan, np.float32)
+    scene = SceneInput(frames=virtual, n_frames=9, start_s=0.0, end_s=4.5)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        processor(text=processor.prompt("Describe."), clips=[ClipInput(scenes=(scene,))])
+    with pytest.raises(ValueError, match="expected uint8"):
+        ClipInput(scenes=(replace(scene, frames=NOISE.astype(np.int64)),))
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"tau": -1.0}, {"tau": float("nan")}, {"sample_fps": float("inf")}]
+)
+def test_numbers_that_mean_nothing_are_refused(processor, numbers):
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        FlexiVideoProcessor(processor.tokenizer, **numbers)
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        FlexiVideoConfig(**numbers)

@@ -13,6 +13,7 @@ def test_holds_what_a_layer_holds_that_grows_by_copies():
 
     for _ in range(20):
         roomy, plain, n_clips = RoomyLayer(), DynamicLayer(), draw(1, 6)
+        roomy.batch_select_indices(torch.arange(1))  # of nothing
         for _ in range(30):
             states = torch.randn(2, n_clips, 3, draw(1, ROOM_TOKENS), 4, generator=generator)
             for ours, theirs in zip(roomy.update(*states), plain.update(*states), strict=True):
@@ -21,6 +22,14 @@ def test_holds_what_a_layer_holds_that_grows_by_copies():
                 taken = draw(0, min(ROOM_TOKENS, plain.get_seq_length()))
                 roomy.crop(-taken)
                 plain.crop(-taken)
+            if draw(0, 6) == 0:
+                order = torch.randperm(n_clips, generator=generator)
+                roomy.reorder_cache(order)
+                plain.reorder_cache(order)
+            if draw(0, 10) == 0 and n_clips < 6:
+                n_clips *= 2
+                roomy.batch_repeat_interleave(2)
+                plain.batch_repeat_interleave(2)
             if draw(0, 4) == 0:
                 staying = torch.randperm(n_clips, generator=generator)[: draw(1, n_clips + 1)]
                 n_clips = len(staying)

@@ -59,6 +59,14 @@ def test_gradients_are_those_of_the_stock_tower(towers, patches, monkeypatch, pa
         torch.testing.assert_close(parameter.grad, expected, atol=1e-4 * scale + 1e-7, rtol=1e-3)
 
 
+def test_layers_outputs_can_be_had_however_many_patches_there_are(towers, patches, monkeypatch):
+    monkeypatch.setattr(scene_vision, "PART_PATCHES", 1)
+    asked = {"return_dict": True, "output_hidden_states": True}
+    stock, ours = (tower(patches, GRIDS, **asked).hidden_states for tower in towers)
+    assert len(ours) == len(stock)
+    torch.testing.assert_close(ours, stock, atol=1e-4, rtol=1e-3)
+
+
 @pytest.mark.parametrize("most_patches", [1, 70, 129, 10_000])
 def test_parts_hold_all_scenes_in_order_and_no_more_than_fit(most_patches):
     parts = list(scene_vision._parts(GRIDS, most_patches))
