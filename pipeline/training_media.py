@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from flexivideo.scene_patches import ClipInput, still_clip
@@ -72,8 +73,8 @@ class TrainingMedia:
             MediaUnusable: if there is none.
         """
         path = Path(record.media)
-        if not path.is_file():
-            raise MediaUnusable(f"{path} is not there")
+        if not os.path.isfile(path):  # Path.is_file raises where a name is too long or forbidden
+            raise MediaUnusable(f"{path} is not there, or may not be seen")
         return self._image(path) if record.is_image else self._video(path)
 
     def close(self) -> None:
@@ -102,8 +103,8 @@ class TrainingMedia:
     def _image(self, path: Path) -> ClipInput:
         try:
             with Image.open(path) as image:
-                frame = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                frame = _eight_bits(ImageOps.exif_transpose(image))
+        except Exception as error:  # each of the decoders behind Pillow has errors of its own
             raise MediaUnusable(f"{path} is no picture: {error}") from error
         if self._spec.tokens_per_scene(*frame.shape[:2]) > self._max_clip_tokens:
             raise self._too_large(path)
@@ -114,3 +115,13 @@ class TrainingMedia:
             f"{path} takes more than {self._max_clip_tokens} visual tokens; lower sample_fps or "
             f"max_pixels, or raise tau or max_clip_tokens"
         )
+
+
+def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
+    """A picture as uint8 [H,W,3]; Pillow itself would cut 16 bits off at 255."""
+    if image.mode.startswith("I"):
+        grey = np.asarray(image, dtype=np.int64).clip(0, 2**16 - 1) >> 8
+        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError("its pixels are floats of no known range; expected integers")
+    return np.array(image.convert("RGB"))

@@ -12,9 +12,10 @@ Media are named relative to a root. What cannot be used is said and counted, and
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -45,7 +46,7 @@ class TrainingRecord:
     """A video or a picture, and what is said of it.
 
     Attributes:
-        record_id: file and number, such as ``data/train.jsonl:17``.
+        record_id: file and number, such as ``data/train.jsonl:17``; of JSON Lines the line's.
         media: path of the file.
         is_image: whether it is a picture, which is a scene of repeated frames.
         turns: at least one.
@@ -76,6 +77,8 @@ def read_records(path: Path, media_root: Path) -> Iterator[TrainingRecord | Left
         SettingsError: if the file is of another kind or cannot be read.
     """
     for number, fields in enumerate(_rows(path), 1):
+        if fields is None:
+            continue
         record_id = f"{path}:{number}"
         if isinstance(fields, str):
             yield LeftOut(record_id=record_id, reason=fields)
@@ -86,18 +89,18 @@ def read_records(path: Path, media_root: Path) -> Iterator[TrainingRecord | Left
             yield LeftOut(record_id=record_id, reason=f"not a record of a known layout: {error}")
 
 
-def _rows(path: Path) -> Iterator[Fields | str]:
-    """Fields of each record, or why a line has none."""
+def _rows(path: Path) -> Iterator[Fields | str | None]:
+    """Fields of each record, or why a line has none; None for an empty line."""
     try:
         if path.suffix == ".parquet":
             columns = [name for name in pq.read_schema(path).names if name != "transcripts"]
             for batch in pq.ParquetFile(path).iter_batches(columns=columns):
                 yield from batch.to_pylist()
         elif path.suffix == ".jsonl":
-            with open(path, encoding="utf-8", errors="replace") as lines:
-                yield from (_parsed(line) for line in lines if line.strip())
+            with open(path, encoding="utf-8-sig", errors="replace") as lines:
+                yield from (_parsed(line) if line.strip() else None for line in lines)
         elif path.suffix == ".json":
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(path.read_text(encoding="utf-8-sig"))
             if not isinstance(document, list):
                 raise SettingsError(f"{path} holds a {type(document).__name__}; expected an array")
             yield from (
@@ -105,14 +108,14 @@ def _rows(path: Path) -> Iterator[Fields | str]:
             )
         else:
             raise SettingsError(f"{path} is of no known kind; expected .json, .jsonl or .parquet")
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
 
 
 def _parsed(line: str) -> Fields | str:
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
     return fields if isinstance(fields, dict) else f"not an object: {line[:40]!r}"
 
@@ -123,13 +126,14 @@ def _record(record_id: str, fields: Fields, media_root: Path) -> TrainingRecord:
     elif "captions" in fields:
         turns = (Turn(question="", answer=_whole_caption(fields["captions"])),)
     else:
-        turns = (Turn(question=fields.get("prompt") or "", answer=fields["caption"]),)
+        question = _text(fields.get("prompt") or "", "the prompt")
+        turns = (Turn(question=question, answer=_text(fields["caption"], "the caption")),)
     for turn in turns:
-        if not (isinstance(turn.answer, str) and turn.answer.strip()):
+        if not turn.answer:
             raise ValueError(f"an answer is {turn.answer!r}; expected text")
     media, is_image = _media(fields)
     return TrainingRecord(
-        record_id=record_id, media=str(media_root / media), is_image=is_image, turns=turns
+        record_id=record_id, media=_under(media_root, media), is_image=is_image, turns=turns
     )
 
 
@@ -139,7 +143,7 @@ def _conversation(messages: list[Fields]) -> tuple[Turn, ...]:
     speakers = [message["from"] for message in spoken]
     if not spoken or speakers != ["human", "gpt"] * (len(spoken) // 2):
         raise ValueError(f"the speakers are {speakers}; expected human and gpt by turns")
-    texts = [str(message["value"]) for message in spoken]
+    texts = [_text(message["value"], "what is said") for message in spoken]
     for placeholder in PLACEHOLDERS:
         texts = [text.replace(placeholder, "") for text in texts]
     return tuple(
@@ -152,7 +156,7 @@ def _whole_caption(captions: list[Fields]) -> str:
     """ShareGPT4Video describes keyframe after keyframe, and under idx -1 the whole."""
     for caption in captions:
         if str(caption["idx"]) == WHOLE_VIDEO:
-            return str(caption["content"])
+            return _text(caption["content"], "the caption")
     raise ValueError(f"{len(captions)} captions, none of them of the whole (idx {WHOLE_VIDEO})")
 
 
@@ -163,7 +167,6 @@ def _media(fields: Fields) -> tuple[str, bool]:
         if isinstance(media, list) and len(media) == 1:
             media = media[0]
         if isinstance(media, str) and media:
-            _refuse_escape(media)
             return media, is_image
     url = fields.get("image_url")
     if isinstance(url, str) and url:
@@ -171,6 +174,18 @@ def _media(fields: Fields) -> tuple[str, bool]:
     raise ValueError(f"fields {sorted(fields)}; expected one video, video_path, image or image_url")
 
 
-def _refuse_escape(media: str) -> None:
-    if ".." in PurePosixPath(media).parts:
-        raise ValueError(f"the path {media!r} leaves the media root")
+def _text(value: object, what: str) -> str:
+    """Text without space around it; numbers, lists and nulls are not learned as their spelling."""
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {value!r}; expected text")
+    value.encode("utf-8")  # half of a surrogate pair is no text
+    return value.strip()
+
+
+def _under(media_root: Path, media: str) -> str:
+    """Path of a file under the root, which a record cannot leave."""
+    root = os.path.abspath(media_root)
+    path = os.path.normpath(os.path.join(root, media))
+    if os.path.commonpath([root, path]) != root:
+        raise ValueError(f"the path {media!r} leaves the media root {root!r}")
+    return path

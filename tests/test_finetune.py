@@ -22,6 +22,7 @@ from tiny_checkpoints import save_stock
 from flexivideo.captioning import CaptionEngine
 from flexivideo.checkpoints import load_processor
 from flexivideo.errors import SettingsError
+from flexivideo.visual_spec import VisualSpec
 from jobs.finetuning.data import RecordExamples, read_all
 from jobs.finetuning.launch import run_finetune
 from jobs.finetuning.run_log import read_metrics
@@ -64,7 +65,8 @@ def material(tmp_path_factory) -> Path:
         rows.append({"video": media, "caption": "never learned"})
     lines = [json.dumps(row) for row in rows]
     (folder / "train.jsonl").write_text("\n".join([*lines, "{torn"]) + "\n")
-    (folder / "eval.jsonl").write_text("\n".join(lines[:3]) + "\n")
+    gone = json.dumps({"video": "gone too.mp4", "caption": "never evaluated"})
+    (folder / "eval.jsonl").write_text("\n".join([*lines[:3], gone]) + "\n")
     return folder
 
 
@@ -78,6 +80,7 @@ def settings(material) -> FinetuneSettings:
         optimization=OptimizationSettings(
             steps=N_STEPS, global_batch=N_BATCH, lr=1e-3, contrast_weight=0.3
         ),
+        segmentation=SegmentationSettings(tau=0.15, sample_fps=4.0),
         run=RunSettings(save_steps=2, eval_steps=3, max_failures=0, dtype="float32"),
     )
 
@@ -113,6 +116,8 @@ def test_it_learns_and_its_result_is_a_checkpoint(unbroken, material):
     assert values["loss"][-1] < values["loss"][0]
     assert values["eval_loss"][-1] < values["eval_loss"][0]
     engine = CaptionEngine.from_pretrained(str(unbroken / "model"))
+    for spec in (engine.spec, VisualSpec.from_pretrained(str(unbroken / "model"))):
+        assert (spec.tau, spec.sample_fps, spec.caption_prompt) == (0.15, 4.0, "Say.")
     video = np.zeros((4, 56, 56, 3), np.uint8)
     ask = {"prompt": "Say.", "max_new_tokens": 4, "max_batch_tokens": 4096}
     (result,) = engine.caption([engine.processor.segment(video, fps=2.0)], **ask)
@@ -122,12 +127,15 @@ def test_it_learns_and_its_result_is_a_checkpoint(unbroken, material):
 def test_what_cannot_be_used_is_counted_and_named(unbroken, material):
     lines = (unbroken / "left_out.jsonl").read_text().splitlines()
     reasons = {Path(line["record_id"]).name: line["reason"] for line in map(json.loads, lines)}
-    assert sorted(reasons) == ["train.jsonl:11", "train.jsonl:12", "train.jsonl:13"]
+    unusable = ["eval.jsonl:4", "train.jsonl:11", "train.jsonl:12", "train.jsonl:13"]
+    assert sorted(reasons) == unusable
+    assert "gone too.mp4" in reasons["eval.jsonl:4"]
     assert "noise.mp4" in reasons["train.jsonl:11"]
     assert "gone.mp4 is not there" in reasons["train.jsonl:12"]
     assert "not JSON" in reasons["train.jsonl:13"]
     record = json.loads((unbroken / "run.json").read_text())
-    assert record["n_left_out"] == 3
+    assert record["n_left_out"] == 4
+    assert record["last_evaluation"]["n_eval_left_out"] == 1
     metrics = read_metrics(unbroken)
     assert all(line["n_clips"] + line["n_left_out"] == N_BATCH for line in metrics)
     assert sum(line["n_left_out"] for line in metrics) > 0
@@ -161,7 +169,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, unbroken, material
         *("--data", str(material / "train.jsonl"), "--eval-data", str(material / "eval.jsonl")),
         *("--steps", str(N_STEPS), "--global-batch", str(N_BATCH), "--lr", "1e-3"),
         *("--contrast-weight", "0.3", "--save-steps", "2", "--eval-steps", "3"),
-        *("--dtype", "float32"),
+        *("--dtype", "float32", "--tau", "0.15", "--sample-fps", "4"),
     ]
     doomed = subprocess.Popen(
         command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -55,6 +55,12 @@ def test_a_picture_is_a_scene_of_repeated_frames_the_right_way_up(media, tmp_pat
 def unusable_files(folder: Path, rng: np.random.Generator) -> dict[str, tuple[Path, bool]]:
     (folder / "noise.mp4").write_bytes(rng.bytes(4096))
     (folder / "noise.png").write_bytes(rng.bytes(4096))
+    pixels = Image.fromarray(rng.integers(0, 255, (60, 80, 3)).astype(np.uint8))
+    for kind in ("avif", "blp", "webp"):
+        pixels.convert("P" if kind == "blp" else "RGB").save(folder / f"torn.{kind}")
+        content = (folder / f"torn.{kind}").read_bytes()
+        (folder / f"torn.{kind}").write_bytes(content[: len(content) // 2])
+    Image.fromarray(rng.random((60, 80)).astype(np.float32)).save(folder / "float.tiff")
     (folder / "folder.mp4").mkdir()
     long = write_video(folder / "long.mp4", textured_shots(rng, 30, 24))
     whole = (folder / "long.mp4").read_bytes()
@@ -64,7 +70,12 @@ def unusable_files(folder: Path, rng: np.random.Generator) -> dict[str, tuple[Pa
         "folder.mp4 is not there": (folder / "folder.mp4", False),
         "is failed": (folder / "noise.mp4", False),
         "torn.mp4 is failed": (folder / "torn.mp4", False),
-        "is no picture": (folder / "noise.png", True),
+        "noise.png is no picture": (folder / "noise.png", True),
+        "torn.avif is no picture": (folder / "torn.avif", True),
+        "torn.blp is no picture": (folder / "torn.blp", True),
+        "torn.webp is no picture": (folder / "torn.webp", True),
+        "floats of no known range": (folder / "float.tiff", True),
+        "xxx is not there": (folder / ("x" * 300), True),
         "more than 120 visual tokens": (long, False),
         "sound.mp4": (write_audio_only(folder / "sound.mp4"), False),
     }
@@ -76,3 +87,10 @@ def test_a_file_that_cannot_be_used_says_why_and_the_next_one_loads(media, tmp_p
             media.clip(record(path, is_image=is_image))
     good = write_video(tmp_path / "good.mp4", textured_shots(rng, 1, 24))
     assert media.clip(record(good)).scenes
+
+
+def test_sixteen_bits_keep_their_shades(media, tmp_path):
+    ramp = np.linspace(0, 65535, 84).astype(np.uint16)
+    Image.fromarray(np.tile(ramp, (84, 1))).save(tmp_path / "ramp.png")
+    (scene,) = media.clip(record(tmp_path / "ramp.png", is_image=True)).scenes
+    np.testing.assert_allclose(scene.frames[0, 40, :, 0], ramp / 257, atol=2)

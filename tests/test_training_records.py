@@ -127,12 +127,23 @@ def test_plain_lines_may_bring_a_prompt_and_name_videos_or_pictures(tmp_path):
         ({"caption": "A dog."}, "expected one video"),
         ({"video": ["a.mp4", "b.mp4"], "caption": "Two."}, "expected one video"),
         ({"video": "../../etc/passwd", "caption": "A secret."}, "leaves the media root"),
+        ({"video": "/etc/passwd", "caption": "A secret."}, "leaves the media root"),
+        ({"video": "a.mp4", "caption": "A dog.", "prompt": 7}, "the prompt is 7; expected text"),
+        ({"video": "a.mp4", "caption": "A dog.", "prompt": ["a"]}, "expected text"),
+        ({"video": "a.mp4", "caption": "\ud800 alone"}, "surrogate"),
+        ("[" * 100_000, "not JSON"),
+        (
+            LLAVA_VIDEO_178K
+            | {"conversations": [{"from": "human", "value": "?"}, {"from": "gpt", "value": None}]},
+            "what is said is None; expected text",
+        ),
+        (SHARE_GPT4_VIDEO | {"captions": [{"idx": "-1", "content": {"a": 1}}]}, "expected text"),
         (LLAVA_VIDEO_178K | {"conversations": []}, "by turns"),
         (LLAVA_VIDEO_178K | {"conversations": [{"from": "gpt", "value": "A."}]}, "by turns"),
         (LLAVA_VIDEO_178K | {"conversations": "text"}, "not a record"),
         (SHARE_GPT4_VIDEO | {"captions": SHARE_GPT4_VIDEO["captions"][:2]}, "of the whole"),
     ],
-    ids=lambda value: value if isinstance(value, str) else None,
+    ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
 def test_an_unusable_line_is_named_and_the_next_one_read(tmp_path, line, reason):
     path = write_lines(tmp_path / "mixed.jsonl", line, {"video": "a.mp4", "caption": "A dog."})
@@ -154,3 +165,20 @@ def test_a_file_of_another_kind_is_an_error_that_names_it(tmp_path, name, conten
         list(read_records(path, tmp_path))
     with pytest.raises(SettingsError, match=r"gone\.json"):
         list(read_records(tmp_path / "gone.json", tmp_path))
+
+
+def test_records_are_numbered_by_their_lines_and_space_around_answers_is_not_learned(tmp_path):
+    path = tmp_path / "gaps.jsonl"
+    line = json.dumps({"video": "a.mp4", "caption": "\n A dog. \n"})
+    path.write_text(f"\n\n{line}\n\n{line}\n", encoding="utf-8-sig")
+    read = list(read_records(path, tmp_path))
+    assert [found.record_id for found in read] == [f"{path}:3", f"{path}:5"]
+    assert [found.turns[0].answer for found in read] == ["A dog.", "A dog."]
+
+
+def test_an_absolute_path_under_the_root_is_taken(tmp_path):
+    path = write_lines(
+        tmp_path / "a.jsonl", {"video": str(tmp_path / "a.mp4"), "caption": "A dog."}
+    )
+    (read,) = read_records(path, tmp_path)
+    assert read.media == str(tmp_path / "a.mp4")

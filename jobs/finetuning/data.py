@@ -78,8 +78,11 @@ class RecordExamples:
         turns = [(turn.question or self._prompt, turn.answer) for turn in record.turns]
         try:
             example = make_example(self._processor, self._media.clip(record), turns)
-        except (MediaUnusable, ValueError) as error:
+        except MediaUnusable as error:
             return LeftOut(record_id=record.record_id, reason=str(error))
+        except Exception as error:  # whatever one record makes a tokenizer say costs that record
+            reason = f"{type(error).__name__}: {error}"
+            return LeftOut(record_id=record.record_id, reason=reason)
         if example.n_tokens > self._context_tokens:
             return LeftOut(
                 record_id=record.record_id,

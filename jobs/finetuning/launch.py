@@ -4,11 +4,13 @@ Ray Train starts the workers, joins them into one process group, and starts them
 lost; what they do is in ``jobs.finetuning.worker``.
 """
 
+import fcntl
 import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ __all__ = ["run_finetune", "run_on_examples"]
 
 COMPLETED, FAILED = "completed", "failed"
 
-RAY = "ray"
+RAY, LOCK = "ray", ".lock"
 
 
 def run_finetune(
@@ -84,6 +86,18 @@ def run_on_examples(
 ) -> dict[str, Any]:
     """Fine-tune on any source of examples; see :func:`run_finetune`."""
     out, settings = out.absolute(), _resolved(settings)
+    with _alone(out):
+        return _run(examples, eval_examples, settings, out, say, left_out or [])
+
+
+def _run(
+    examples: TrainingExamples,
+    eval_examples: TrainingExamples | None,
+    settings: FinetuneSettings,
+    out: Path,
+    say: Callable[[str], None],
+    left_out: list[Any],
+) -> dict[str, Any]:
     optimization = settings.optimization
     check_checkpoint(settings.model)
     n_steps = optimization.steps or math.ceil(
@@ -99,7 +113,7 @@ def run_on_examples(
             "eval_digest": eval_examples.digest if eval_examples else None,
         },
     )
-    note_left_out(out, left_out or [])
+    note_left_out(out, left_out)
     task = TrainingTask(
         settings=settings,
         out=out,
@@ -133,6 +147,21 @@ def run_on_examples(
             raise
     shutil.rmtree(out / RAY, ignore_errors=True)
     return end_record(out, COMPLETED)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold a run's folder, as long as this process lives."""
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SettingsError(
+                f"another process trains in {out}; expected one at a time: wait until it ends, "
+                f"or give another --out"
+            ) from error
+        yield
 
 
 def _resolved(settings: FinetuneSettings) -> FinetuneSettings:

@@ -76,7 +76,7 @@ def end_record(out: Path, ended: str) -> dict[str, Any]:
     """Complete the run's record; returns it."""
     record = json.loads((out / RECORD).read_text(encoding="utf-8"))
     metrics = read_metrics(out)
-    steps = [line for line in metrics if "loss" in line]
+    steps = [line for line in metrics if "n_clips" in line]
     record |= {
         "ended": ended,
         "ended_at": datetime.now(UTC).isoformat(),

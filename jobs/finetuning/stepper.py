@@ -4,6 +4,7 @@ A step's loss and gradient are sums over the global batch divided by its number 
 so they do not depend on how many workers share it or how it is cut into micro-batches.
 """
 
+import math
 import resource
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,7 @@ from accelerate.utils import FullyShardedDataParallelPlugin, gather_object
 from torch import Tensor
 
 from flexivideo.checkpoints import load_model
+from flexivideo.errors import TrainingError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.training_objective import MicroOutputs, TrainingModel
@@ -22,6 +24,7 @@ from flexivideo.training_optimizers import learning_rate_scale, make_optimizers
 from jobs.finetuning.global_contrast import Pull, global_contrast
 from jobs.finetuning.loader import MicroBatch, Share, empty_micro_batch
 from jobs.finetuning.settings import FinetuneSettings
+from pipeline.training_records import LeftOut
 
 __all__ = ["Stepper"]
 
@@ -53,7 +56,10 @@ class Stepper:
             fsdp_plugin=_sharding() if run.fsdp else None,
         )
         self.model: FlexiVideoForConditionalGeneration = load_model(start, device="cpu").train()
+        # What it is trained with is what it will be used with.
         self.model.config.sample_fps = processor.sample_fps
+        self.model.config.tau = processor.tau
+        self.model.config.caption_prompt = processor.caption_prompt
         if run.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         inner = make_optimizers(
@@ -70,7 +76,13 @@ class Stepper:
         self._empty = empty_micro_batch(processor, with_vectors=self.with_vectors)
 
     def step(self, step: int, share: Share, *, n_steps: int) -> dict[str, float]:
-        """One optimizer step over every worker's share; what was measured of it."""
+        """One optimizer step over every worker's share; what was measured of it.
+
+        A step of which no record can be used has no loss, and moves nothing.
+
+        Raises:
+            TrainingError: if loss or gradient are not finite; no weight has taken that in.
+        """
         optimization = self._optimization
         scale = learning_rate_scale(step, n_steps=n_steps, warm_up=optimization.warm_up)
         for optimizer, peaks in zip(self.optimizers, self._peaks, strict=True):
@@ -80,7 +92,6 @@ class Stepper:
             share.n_clips, share.n_learned, share.n_visual, len(share.left_out)
         )
         metrics = {
-            "loss": 0.0,
             "lr": optimization.lr * scale,
             "n_clips": n_clips,
             "n_learned_tokens": n_learned,
@@ -88,7 +99,7 @@ class Stepper:
             "n_left_out": n_left_out,
         }
         if not n_learned:
-            return metrics  # nothing of this step could be used
+            return metrics
         micro_batches = self._in_step(share)
         kept, contrast_loss, pulls = self._contrast(share, micro_batches)
         token_loss = 0.0
@@ -102,12 +113,17 @@ class Stepper:
         norm = self.accelerator.clip_grad_norm_(
             self._trained.parameters(), optimization.max_grad_norm
         )
+        (token_loss,) = self._sums(token_loss)
+        metrics["loss"], metrics["grad_norm"] = token_loss / n_learned, float(norm)
+        if not math.isfinite(metrics["loss"]) or not math.isfinite(metrics["grad_norm"]):
+            raise TrainingError(
+                f"at step {step} the loss is {metrics['loss']} and the gradient's norm "
+                f"{metrics['grad_norm']}; expected finite numbers: lower --lr, or look at the "
+                f"weights of the checkpoint that it began with"
+            )
         for optimizer in self._prepared:
             optimizer.step()
             optimizer.zero_grad()
-        (token_loss,) = self._sums(token_loss)
-        metrics["loss"] = token_loss / n_learned
-        metrics["grad_norm"] = float(norm)
         if self.with_vectors:
             metrics["contrast_loss"] = contrast_loss
         metrics["peak_memory_bytes"] = _peak_memory_bytes()
@@ -168,18 +184,24 @@ class Stepper:
         return [*share.micro_batches, *[self._empty] * missing]
 
     @torch.no_grad()
-    def evaluate(self, shares: Iterable[Share]) -> dict[str, float]:
-        """Mean loss of a token over all workers' shares."""
+    def evaluate(self, shares: Iterable[Share]) -> tuple[dict[str, float], list[LeftOut]]:
+        """Mean loss of a token over all workers' shares; and this worker's unusable records.
+
+        Where none can be used there is no loss.
+        """
         loss = learned = 0.0
+        left_out: list[LeftOut] = []
         self._trained.eval()
         for share in shares:
             for index, micro in enumerate(self._in_step(share)):
                 is_own = index < len(share.micro_batches)
                 loss += float(self._forward(micro).token_loss) * is_own
             learned += share.n_learned
+            left_out += share.left_out
         self._trained.train()
-        loss, learned = self._sums(loss, learned)
-        return {"eval_loss": loss / max(learned, 1), "n_eval_tokens": learned}
+        loss, learned, n_left_out = self._sums(loss, learned, len(left_out))
+        metrics = {"n_eval_tokens": learned, "n_eval_left_out": n_left_out}
+        return metrics | ({"eval_loss": loss / learned} if learned else {}), left_out
 
     def _sums(self, *values: float) -> tuple[float, ...]:
         """Sums over all workers."""

@@ -42,16 +42,18 @@ def describe_step(metrics: list[dict[str, Any]], *, n_steps: int) -> str:
     last, recent = metrics[-1], metrics[-20:]
     step_s = sum(line["step_s"] for line in recent) / len(recent)
     n_clips = sum(line["n_clips"] for line in recent) / len(recent)
-    evaluated = next((line for line in reversed(metrics) if "eval_loss" in line), None)
+    losses = [line["loss"] for line in recent if "loss" in line]
+    evaluated = next((line for line in reversed(metrics) if "n_eval_tokens" in line), None)
     parts = [
         f"step {last['step'] + 1}/{n_steps}",
-        f"loss {sum(line['loss'] for line in recent) / len(recent):.4f}",
+        f"loss {sum(losses) / len(losses):.4f}" if losses else "no loss: no record can be used",
         f"lr {last['lr']:.2e}",
         f"{n_clips / max(step_s, 1e-9):.1f} clips/s",
         f"{(n_steps - last['step'] - 1) * step_s / 60:.0f} min left",
     ]
     if evaluated:
-        parts.append(f"eval_loss {evaluated['eval_loss']:.4f}")
+        loss = evaluated.get("eval_loss")
+        parts.append("nothing to evaluate on" if loss is None else f"eval_loss {loss:.4f}")
     n_left_out = sum(line["n_left_out"] for line in metrics)
     if n_left_out:
         parts.append(f"{n_left_out:.0f} left out")

@@ -28,6 +28,7 @@ from jobs.finetuning.loader import Share, StepShares, load_shares
 from jobs.finetuning.run_log import RunLog
 from jobs.finetuning.settings import FinetuneSettings
 from jobs.finetuning.stepper import Stepper
+from jobs.finetuning.usable_records import UsableRecords
 
 __all__ = ["CHECKPOINTS", "FINISHED", "TrainingTask", "train"]
 
@@ -63,10 +64,22 @@ def train(task: TrainingTask) -> None:
     begun = newest_checkpoint(task.out / CHECKPOINTS)
     start, first_step = begun if begun else (settings.model, 0)
     processor = load_processor(str(start) if start else None, max_pixels=settings.data.max_pixels)
+    _settle(processor, settings)
     worker = _Worker(task, processor, str(start) if start else None)
     if begun:
         restore_optimizers(begun[0], worker.stepper.model, worker.stepper.optimizers)
     worker.run(first_step)
+
+
+def _settle(processor: FlexiVideoProcessor, settings: FinetuneSettings) -> None:
+    """Let the processor say what the run trains with; the result is saved with it."""
+    asked = settings.segmentation
+    if asked.tau is not None:
+        processor.tau = asked.tau
+    if asked.sample_fps is not None:
+        processor.sample_fps = asked.sample_fps
+    if settings.data.prompt is not None:
+        processor.caption_prompt = settings.data.prompt
 
 
 class _Worker:
@@ -84,13 +97,18 @@ class _Worker:
         task, run, stepper = self._task, self._task.settings.run, self.stepper
         accelerator = stepper.accelerator
         log = RunLog(task.out, first_step=first_step) if accelerator.is_main_process else None
+        usable = UsableRecords(len(task.examples), are_known=first_step > 0)
         since = time.monotonic()
         for step, share in enumerate(self._shares(first_step), first_step):
             metrics = stepper.step(step, share, n_steps=task.n_steps)
             done, last = step + 1, step + 1 == task.n_steps
             left_out = gather_object(list(share.left_out))
+            usable.see(left_out, has_learned="loss" in metrics, is_last=last)
             if task.eval_examples and (last or done % run.eval_steps == 0):
-                metrics |= stepper.evaluate(self._shares_to_evaluate(task.eval_examples))
+                shares = self._shares_to_evaluate(task.eval_examples)
+                evaluated, unusable = stepper.evaluate(shares)
+                metrics |= evaluated
+                left_out += gather_object(unusable)
             metrics["step_s"] = time.monotonic() - since
             since = time.monotonic()
             if log is not None:
