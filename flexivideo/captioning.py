@@ -127,9 +127,10 @@ class CaptionEngine:
         results: list[CaptionResult | None] = [None] * len(clips)
         batches = list(pack_by_tokens(lengths, max_batch_tokens))
         of_batches = [[clips[index] for index in batch] for batch in batches]
-        ready = made_ahead(self.processor.vision_inputs, of_batches)
+        on_gpu = self.model.device.type != "cpu"
+        ready = made_ahead(self.processor.vision_inputs, of_batches, has_time=on_gpu)
         for batch, (of_batch, vision) in zip(batches, ready, strict=True):
-            answers = self._caption_or_split(of_batch, vision.result, question, max_new_tokens)
+            answers = self._caption_or_split(of_batch, vision, question, max_new_tokens)
             for index, answer in zip(batch, answers, strict=True):
                 results[index] = answer
         return [result for result in results if result is not None]

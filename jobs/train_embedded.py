@@ -2,12 +2,12 @@
 
     python -m jobs.train_embedded --out embedded
 
-Three runs, each of which goes on where it was stopped. The first sees single scenes, in which all
-that moves is seen moving; the second clips as ATS cuts them; the third also draws the vectors of
-clips and captions together, so that text finds clips. Every clip is rendered from its number, and
-seeds are fixed. At the end stand the figures of the model card for rendered clips; ``python -m
+Two runs, each of which goes on where it was stopped. The first sees single scenes, in which all
+that moves is seen moving; the second clips as ATS cuts them, and draws the vectors of clips and
+captions together, so that text finds clips. Every clip is rendered from its number, and seeds are
+fixed. At the end stand the figures of the model card for rendered clips; ``python -m
 jobs.embedded_accuracy FILE...`` makes them for footage. The result, to be copied to
-``flexivideo/embedded``, is in ``<out>/vectors/model``.
+``flexivideo/embedded``, is in ``<out>/clips/model``.
 """
 
 import json
@@ -23,8 +23,7 @@ from jobs.rendered_examples import RenderedExamples
 
 __all__ = ["BATCH_CLIPS", "from_nothing", "train_embedded", "train_on"]
 
-MUON_LR, LAST_MUON_LR = 0.005, 0.003
-WEIGHT_DECAY, CONTRAST_WEIGHT = 0.01, 0.1
+MUON_LR, WEIGHT_DECAY, CONTRAST_WEIGHT = 0.005, 0.01, 0.2
 BATCH_CLIPS = 64
 
 # Between the runs, so that none sees a clip of another.
@@ -34,9 +33,8 @@ SEED_STEP = 1_000
 def train_embedded(
     *,
     out: Path,
-    scene_steps: int = 2400,
-    clip_steps: int = 700,
-    vector_steps: int = 220,
+    scene_steps: int = 1400,
+    clip_steps: int = 1450,
     seed: int = 0,
     workers: int = 2,
 ) -> None:
@@ -46,11 +44,12 @@ def train_embedded(
         out: folder of the runs.
         scene_steps: optimizer steps of the first run, of 64 clips each.
         clip_steps: of the second.
-        vector_steps: of the third.
         seed: of weights and clips.
         workers: processes that train, each with a thread, beside one each that renders.
     """
-    since, run = time.monotonic(), RunSettings(workers=workers, threads=1, dtype="float16")
+    # Small batches of clips of like lengths, since most of a large one would be padding.
+    run = RunSettings(workers=workers, threads=1, batch_tokens=1024, dtype="float16")
+    since = time.monotonic()
 
     def examples(number: int, steps: int) -> RenderedExamples:
         return RenderedExamples(
@@ -61,14 +60,12 @@ def train_embedded(
 
     model = from_nothing(out / "start", seed=seed)
     model = train_on(examples(0, scene_steps), model, out / "scenes", seed=seed, run=run)
-    model = train_on(examples(1, clip_steps), model, out / "clips", seed=seed, run=run)
     model = train_on(
-        examples(2, vector_steps),
+        examples(1, clip_steps),
         model,
-        out / "vectors",
+        out / "clips",
         seed=seed,
         run=run,
-        lr=LAST_MUON_LR,
         contrast_weight=CONTRAST_WEIGHT,
     )
     print(json.dumps({"wall_s": round(time.monotonic() - since)}))
@@ -91,7 +88,6 @@ def train_on(
     *,
     seed: int,
     run: RunSettings,
-    lr: float = MUON_LR,
     contrast_weight: float = 0.0,
 ) -> Path:
     """One run of the fine-tuning job over all the examples; returns its result's folder."""
@@ -101,7 +97,7 @@ def train_on(
             steps=len(examples) // BATCH_CLIPS,
             global_batch=BATCH_CLIPS,
             optimizer="muon",
-            lr=lr,
+            lr=MUON_LR,
             weight_decay=WEIGHT_DECAY,
             contrast_weight=contrast_weight,
             seed=seed,

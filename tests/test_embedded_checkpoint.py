@@ -14,7 +14,7 @@ from jobs.embedded_architecture import make_processor
 
 # Well below what the model card gives, well above what always saying the commonest word reaches.
 FLOORS = {"light": 0.93, "detail": 0.85, "colour": 0.92, "amount": 0.7, "heading": 0.72}
-EXACT_FLOORS = {"1 shots": 0.55, "2 shots": 0.2, "3 shots": 0.03}
+EXACT_FLOORS = {"1 shots": 0.55, "2 shots": 0.2, "3 shots": 0.08}
 N_CLIPS = 240
 
 
@@ -53,7 +53,7 @@ def test_whole_captions_are_right_often(figures, shots):
 def test_text_finds_clips(figures):
     """Among 500 clips that are described differently, chance is one in five hundred."""
     assert figures["recall_at_1"]["clips"] == 500
-    assert figures["recall_at_1"]["recall"] > 0.05
+    assert figures["recall_at_1"]["recall"] > 0.35
 
 
 def test_the_checkpoint_is_small():

@@ -8,7 +8,8 @@ import pytest
 from flexivideo.plain_world.heading import Motion, heading_of
 from flexivideo.plain_world.scenery import SCENERY_PX, look_at, sample_scenery
 from flexivideo.plain_world.shots import motion_at, render, sample_shot
-from flexivideo.plain_world.things import Thing, sample_named_thing
+from flexivideo.plain_world.sway import NO_SWAY, Sway, sample_sway
+from flexivideo.plain_world.things import Thing, sample_named_thing, sample_things
 from flexivideo.plain_world.words import FORMS, THINGS
 
 SIZE = {"height_px": 28, "width_px": 56}
@@ -18,8 +19,9 @@ TIMES_S = np.arange(6) / 2
 def quiet_shot(seed, *, velocity=(0.0, 0.0), zoom=0.0, things=()):
     """A shot in which only what is named can move."""
     shot = sample_shot(np.random.default_rng(seed))
-    camera = replace(shot.camera, velocity=velocity, zoom=zoom, shake=0.0)
-    return replace(shot, camera=camera, things=things, flicker=0.0, noise=0.0, smear=0.0)
+    camera = replace(shot.camera, velocity=velocity, zoom=zoom, sway=NO_SWAY)
+    still = {"flicker": 0.0, "fade": 0.0, "noise": 0.0, "smear": 0.0}
+    return replace(shot, camera=camera, things=things, **still)
 
 
 def thing(**changes):
@@ -88,6 +90,52 @@ def test_motion_is_what_the_camera_and_the_things_do(changes, heading):
     frames = render(shot, TIMES_S, **SIZE)
     motion = Motion.joined([motion_at(shot, t, f) for t, f in zip(TIMES_S, frames, strict=True)])
     assert heading_of(motion) == (heading, True)
+
+
+@pytest.mark.parametrize("mover", ["camera", "thing"])
+def test_to_and_fro_has_a_heading_on_its_way_and_none_in_the_end(mover):
+    sway = Sway(size=(0.0, 0.2), frequency=(1.0, 0.25))
+    shot = quiet_shot(7, things=(thing(sway=sway),) if mover == "thing" else ())
+    if mover == "camera":
+        shot = replace(shot, camera=replace(shot.camera, sway=sway))
+    headings = []
+    for end_s in (1.0, 4.0):
+        times_s = np.arange(0, end_s, 0.25)
+        frames = render(shot, times_s, **SIZE)
+        motion = [motion_at(shot, t, frame) for t, frame in zip(times_s, frames, strict=True)]
+        headings.append(heading_of(Motion.joined(motion)))
+    way = "right" if mover == "thing" else "left"
+    assert headings == [(way, True), ("nowhere", True)]
+
+
+def test_a_sway_moves_as_fast_as_it_says_and_comes_back():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        sway = sample_sway(rng, 0.01, 0.2)
+        step_s = 1e-5
+        moved = sway.offset(1.0 + step_s) - sway.offset(1.0 - step_s)
+        np.testing.assert_allclose(sway.velocity(1.0), moved / (2 * step_s), atol=1e-6)
+        assert 0.01 <= max(sway.size) <= 0.2
+        for axis, frequency in enumerate(sway.frequency):
+            back = sway.offset(1.0 + 1 / frequency)[axis]
+            assert back == pytest.approx(sway.offset(1.0)[axis], abs=1e-9)
+
+
+@pytest.mark.parametrize(("fade", "steps"), [(0.5, 1), (-0.5, -1)])
+def test_light_that_fades_goes_one_way_from_none_to_all(fade, steps):
+    shot = replace(quiet_shot(7), fade=fade, fade_middle_s=2.0)
+    light = render(shot, np.arange(0, 4.5, 0.5), **SIZE).mean(axis=(1, 2, 3))[::steps]
+    assert light[0] == 0
+    assert (np.diff(light[2:7]) > 0).all()
+    np.testing.assert_array_equal(light[6:], render(quiet_shot(7), [0.0], **SIZE).mean())
+
+
+def test_no_nameless_thing_looks_like_a_named_one():
+    rng = np.random.default_rng(0)
+    rims = {sample_named_thing(rng)[1].rim for _ in range(100)}
+    nameless = [thing for _ in range(300) for thing in sample_things(rng, moves=True)]
+    assert {thing.form for thing in nameless} == set(FORMS)
+    assert not rims & {thing.rim for thing in nameless}
 
 
 def test_the_speeds_are_those_of_the_pixels():

@@ -6,17 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexivideo.plain_world.chance import log_uniform, near_an_axis
+from flexivideo.plain_world.sway import NO_SWAY, Sway, sample_sway
 
 __all__ = ["Camera", "View", "sample_camera"]
 
 Array = NDArray[np.float64]
 
 # How a camera that moves does it, and how likely.
-MOVES = {"pan": 0.45, "zoom": 0.39, "pan and zoom": 0.06, "shake": 0.1}
+MOVES = {"pan": 0.38, "zoom": 0.32, "pan and zoom": 0.05, "sway": 0.25}
 
 # View heights a second, and natural log of the field a second.
 PAN_SPEEDS = (0.02, 1.2)
 ZOOM_RATES = (0.03, 0.4)
+
+# Amplitudes, view heights: of a hand that leads a camera nowhere, and of one on its way.
+SWAYS, UNSTEADINESS = (0.01, 0.2), (0.005, 0.03)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,47 +53,40 @@ class Camera:
         velocity: a second, (down, right).
         field: height of the view at time 0.
         zoom: growth of the field, natural log a second.
-        shake: amplitude of an unsteady hand.
-        sway: phase, radians, and frequency, cycles a second, of the hand, each (down, right).
+        sway: of the hand, view heights at time 0.
     """
 
     start: tuple[float, float]
     velocity: tuple[float, float]
     field: float
     zoom: float
-    shake: float
-    sway: tuple[tuple[float, float], tuple[float, float]]
+    sway: Sway
 
     def view(self, time_s: float) -> View:
         """What it sees at a time."""
-        phase, frequency = map(np.array, self.sway)
-        pace = 2 * np.pi * frequency
-        angle = phase + pace * time_s
         steady = np.array(self.start) + np.array(self.velocity) * time_s
         return View(
-            middle=steady + self.shake * np.sin(angle),
-            velocity=np.array(self.velocity) + self.shake * pace * np.cos(angle),
+            middle=steady + self.field * self.sway.offset(time_s),
+            velocity=np.array(self.velocity) + self.field * self.sway.velocity(time_s),
             field=float(self.field * np.exp(self.zoom * time_s)),
             zoom=self.zoom,
         )
 
 
 def sample_camera(rng: np.random.Generator, *, moves: bool) -> Camera:
-    """A camera at rest, or one that pans, zooms or shakes."""
+    """A camera at rest, or one that pans, zooms or sways."""
     move = str(rng.choice(list(MOVES), p=list(MOVES.values()))) if moves else ""
     field = float(rng.uniform(0.25, 0.9))
     speed = log_uniform(rng, *PAN_SPEEDS) * field if "pan" in move else 0.0
     down, right = near_an_axis(rng)
     zooms = float(rng.choice([-1, 1])) * log_uniform(rng, *ZOOM_RATES) if "zoom" in move else 0.0
-    trembles = move == "shake" or (bool(move) and rng.random() < 0.2)
+    sway = NO_SWAY
+    if move == "sway" or (move and rng.random() < 0.2):
+        sway = sample_sway(rng, *(SWAYS if move == "sway" else UNSTEADINESS))
     return Camera(
         start=(float(rng.random()), float(rng.random())),
         velocity=(speed * down, speed * right),
         field=field,
         zoom=zooms,
-        shake=log_uniform(rng, 0.002, 0.08 if move == "shake" else 0.01) if trembles else 0.0,
-        sway=(
-            (float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0, 2 * np.pi))),
-            (float(rng.uniform(0.4, 1.2)), float(rng.uniform(0.4, 1.2))),
-        ),
+        sway=sway,
     )

@@ -42,14 +42,17 @@ class Colours:
     def paint(self, layers_SS3: NDArray[np.float32]) -> NDArray[np.float32]:
         """A level of scenery as RGB, 0 to 1, [S, S, 3]."""
         value = 0.5 + self.contrast * (layers_SS3[..., 0] - 0.5)
-        value = value**self.gamma
+        value **= np.float32(self.gamma)
         hue = self.hue + self.hue_span * (layers_SS3[..., 1] - 0.5)
         chroma = self.chroma * (0.5 + 0.5 * layers_SS3[..., 2])
-        sector = (hue[..., None] * 6 + np.array([0.0, 4.0, 2.0], np.float32)) % 6
-        wheel = np.clip(np.abs(sector - 3) - 1, 0, 1)
-        picture = value[..., None] * (1 - chroma[..., None] * (1 - wheel))
-        picture *= self.light / max(float(picture.mean()), 1e-3)
-        return np.clip(picture, 0, 1).astype(np.float32)
+        picture = np.empty_like(layers_SS3)
+        for channel, third in enumerate((0, 2, 1)):
+            turn = hue + np.float32(third / 3)
+            turn -= np.floor(turn)
+            wheel = np.clip(np.abs(6 * turn - 3) - 1, 0, 1)
+            picture[..., channel] = value * (1 - chroma * (1 - wheel))
+        picture *= np.float32(self.light / max(float(picture.mean()), 1e-3))
+        return np.clip(picture, 0, 1, out=picture)
 
 
 def sample_colours(rng: np.random.Generator) -> Colours:

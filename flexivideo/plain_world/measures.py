@@ -12,6 +12,7 @@ Shapes: T frames, H, W pixels, 3 RGB.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,8 +148,8 @@ def _sector(hues: tuple[float, ...], turn_degrees: float) -> tuple[str, float]:
 def _chroma_and_hues(frames_THWC: NDArray[np.uint8]) -> tuple[float, tuple[float, ...]]:
     blocks = _block_means(frames_THWC.astype(np.float32))
     red, green, blue = np.moveaxis(blocks, -1, 0)
-    largest = blocks.max(-1)
-    chroma = largest - blocks.min(-1)
+    largest = np.maximum(np.maximum(red, green), blue)
+    chroma = largest - np.minimum(np.minimum(red, green), blue)
     safe = np.maximum(chroma, 1e-3)
     sixth = np.where(
         largest == red,
@@ -162,11 +163,14 @@ def _chroma_and_hues(frames_THWC: NDArray[np.uint8]) -> tuple[float, tuple[float
 
 
 def _block_means(frames_THWC: NDArray[np.float32]) -> NDArray[np.float32]:
-    n_frames, height, width, _ = frames_THWC.shape
+    height, width = frames_THWC.shape[1:3]
     side = min(COLOUR_BLOCK_PX, height, width)
     rows, columns = height // side, width // side
     kept = frames_THWC[:, : rows * side, : columns * side]
-    return kept.reshape(n_frames, rows, side, columns, side, 3).mean(axis=(2, 4))
+    # Line by line: numpy takes means over short axes one by one.
+    lines = reduce(np.add, [kept[:, line::side] for line in range(side)])
+    blocks = reduce(np.add, [lines[:, :, station::side] for station in range(side)])
+    return blocks / np.float32(side**2)
 
 
 def _change(frames_THWC: NDArray[np.uint8], times_s: NDArray[np.float64]) -> float | None:

@@ -31,8 +31,8 @@ class Scenery:
 def sample_scenery(rng: np.random.Generator) -> Scenery:
     """Scenery of a kind and grain drawn from the generator."""
     kind = rng.choice(
-        ["leaves", "clouds", "stripes", "checks", "blobs", "tiles", "flat", "mixed"],
-        p=[0.32, 0.2, 0.07, 0.07, 0.1, 0.07, 0.05, 0.12],
+        ["leaves", "clouds", "stripes", "checks", "blobs", "tiles", "page", "flat", "mixed"],
+        p=[0.31, 0.18, 0.06, 0.06, 0.09, 0.06, 0.08, 0.04, 0.12],
     )
     if kind == "leaves":
         layers = _leaves(rng)
@@ -124,9 +124,27 @@ def _layer(rng: np.random.Generator, kind: str) -> Layer:
     elif kind == "tiles":
         size = int(rng.choice([4, 8, 16, 32, 64]))
         layer = np.kron(rng.random([SCENERY_PX // size] * 2), np.ones((size, size)))
+    elif kind == "page":
+        layer = _page(rng)
     else:
         layer = np.zeros((SCENERY_PX, SCENERY_PX))
     low, high = float(layer.min()), float(layer.max())
     if high <= low:
         return np.full((SCENERY_PX, SCENERY_PX), rng.random(), np.float32)
     return ((layer - low) / (high - low)).astype(np.float32)
+
+
+def _page(rng: np.random.Generator) -> Layer:
+    """Lines of words with gaps and margins on an even ground, as on slides, signs and screens."""
+    page = np.zeros((SCENERY_PX, SCENERY_PX), np.float32)
+    pitch, margin = int(rng.integers(4, 20)), int(rng.integers(4, 60))
+    height, gap_share = max(1, int(pitch * rng.uniform(0.35, 0.7))), rng.uniform(0.0, 0.4)
+    for top in range(margin, SCENERY_PX - margin, pitch):
+        left = margin
+        end = SCENERY_PX - rng.integers(margin, margin + 90) if rng.random() > gap_share else 0
+        while left < end:
+            word = int(pitch * rng.uniform(0.5, 3.0)) + 1
+            ink = (rng.random((height, word)) < 0.65)[:, : SCENERY_PX - left]
+            page[top : top + height, left : left + word] = ink[: SCENERY_PX - top]
+            left += word + 1 + pitch // 3
+    return page if rng.random() < 0.3 else 1 - page

@@ -29,7 +29,7 @@ __all__ = ["Shot", "motion_at", "render", "sample_shot"]
 Pixels = NDArray[np.float32]
 
 # What moves in a shot, and how likely.
-KINDS = {"rest": 0.16, "things": 0.22, "camera": 0.36, "camera and things": 0.06, "named": 0.2}
+KINDS = {"rest": 0.14, "things": 0.3, "camera": 0.31, "camera and things": 0.07, "named": 0.18}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,8 @@ class Shot:
         things: in front, the last one nearest.
         named: what the coloured shape among them is called (of ``words.THINGS``).
         flicker: relative amplitude of the light's changes.
+        fade: the light comes in (above 0) or goes out, its full amount a second; 0: it does not.
+        fade_middle_s: when half of it is there.
         noise: standard deviation of the sensor's noise, grey levels.
         smear: standard deviation of a codec's errors, grey levels, in blocks.
         seed: of noise, smear and flicker.
@@ -54,6 +56,8 @@ class Shot:
     things: tuple[Thing, ...]
     named: str
     flicker: float
+    fade: float
+    fade_middle_s: float
     noise: float
     smear: float
     seed: int
@@ -74,6 +78,8 @@ def sample_shot(rng: np.random.Generator, scenery: Scenery | None = None) -> Sho
         things=things,
         named=named,
         flicker=float(rng.uniform(0.005, 0.1)) if kind != "rest" and rng.random() < 0.06 else 0.0,
+        fade=float(rng.choice([-1, 1]) * rng.uniform(0.15, 1.0)) if rng.random() < 0.05 else 0.0,
+        fade_middle_s=float(rng.uniform(0, 8)),
         noise=float(rng.uniform(0.3, 3.0)) if rng.random() < 0.3 else 0.0,
         smear=float(rng.uniform(0.2, 1.5)) if rng.random() < 0.5 else 0.0,
         seed=int(rng.integers(2**31)),
@@ -99,12 +105,14 @@ def render(
         for thing in shot.things:
             thing.draw(view, time_s, rows, columns)
         light = 1 + shot.flicker * np.sin(phase + 2 * np.pi * frequency * time_s)
+        if shot.fade:
+            light *= np.clip(0.5 + shot.fade * (time_s - shot.fade_middle_s), 0, 1)
         view *= np.float32(255 * light)
         if shot.noise:
             view += shot.noise * chance.standard_normal(view.shape, dtype=np.float32)
         if shot.smear:
             view += shot.smear * _smear(chance, height_px, width_px)
-        frames[index] = np.clip(np.rint(view), 0, 255)
+        frames[index] = np.clip(np.rint(view, out=view), 0, 255, out=view)
     return frames
 
 
@@ -125,7 +133,7 @@ def motion_at(shot: Shot, time_s: float, frame_HW3: NDArray[np.uint8]) -> Motion
             offset[CELL_PX // 2 :: CELL_PX][:count]
             for offset, count in zip(offsets, weights.shape, strict=True)
         )
-        speeds[thing.distance(down[:, None], right[None]) < 1] = thing.velocity
+        speeds[thing.distance(down[:, None], right[None]) < 1] = thing.velocity_at(time_s)
     return Motion(
         places=places.reshape(-1, 2), speeds=speeds.reshape(-1, 2), weights=weights.reshape(-1)
     )

@@ -1,7 +1,8 @@
 """Things in front of the scenery of a rendered shot, each with an outline, a colour and a way.
 
-Most are nameless: ellipses of any colour with a pattern of their own. A named one is a circle,
-square or triangle of a pure colour with a rim, as nothing in footage is.
+Most are nameless: ellipses, boxes and wedges of any colour, some with a pattern or a rim of their
+own. A named one is a circle, square or triangle of a pure colour with a black or white rim, as few
+things in footage are.
 
 Shapes: H, W pixels, 3 RGB.
 """
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flexivideo.plain_world.chance import log_uniform, near_an_axis
+from flexivideo.plain_world.sway import NO_SWAY, Sway, sample_sway
 from flexivideo.plain_world.words import FORMS, PAINTS
 
 __all__ = ["Thing", "sample_named_thing", "sample_things"]
@@ -31,8 +33,14 @@ BLACK = (0.03, 0.03, 0.03)
 # Inner edge of the rim, share of the radius.
 RIM = 0.78
 
+# How often a nameless thing is an ellipse, a box, a wedge.
+NAMELESS_SHARES = (0.5, 0.3, 0.2)
+
 # View heights a second, and view heights.
 NAMED_SPEEDS, NAMED_RADII = (0.06, 1.0), (0.14, 0.3)
+
+# Amplitudes of things that move to and fro, view heights, and how many do.
+SWAYS, SWAY_SHARE = (0.02, 0.25), 0.45
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +48,12 @@ class Thing:
     """A thing that moves on its own; lengths in view heights, from the view's middle.
 
     Attributes:
-        form: "circle" (an ellipse, if the radii differ), "square" or "triangle".
+        form: "circle" (an ellipse, if the radii differ), "square" (a box) or "triangle".
         radii: (down, right).
         position: at time 0, (down, right), 0 to 1 along each way through the view.
         velocity: a second, (down, right); it comes in again at the other side.
         colour: RGB, 0 to 1.
+        sway: view heights.
         grain: how much a pattern of its own shows, 0 to 1.
         rim: colour of its rim; None: it has none.
     """
@@ -54,8 +63,13 @@ class Thing:
     position: tuple[float, float]
     velocity: tuple[float, float]
     colour: tuple[float, float, float]
+    sway: Sway = NO_SWAY
     grain: float = 0.0
     rim: tuple[float, float, float] | None = None
+
+    def velocity_at(self, time_s: float) -> Line:
+        """How it moves at a time: view heights a second, (down, right)."""
+        return np.array(self.velocity) + self.sway.velocity(time_s)
 
     def offsets(self, time_s: float, rows: Line, columns: Line) -> tuple[Line, Line]:
         """Rows and columns of the picture as seen from the thing's middle, in its radii.
@@ -106,27 +120,30 @@ class Thing:
     def _middle(self, axis: int, time_s: float, edge: float) -> float:
         span = 2 * (edge + self.radii[axis])
         gone = self.position[axis] * span + self.velocity[axis] * time_s
-        return gone % span - span / 2
+        return float((gone + self.sway.offset(time_s)[axis]) % span - span / 2)
 
 
 def sample_things(rng: np.random.Generator, *, moves: bool) -> tuple[Thing, ...]:
     """Nameless things, of which any may be none or hide another."""
-    count = rng.integers(1, 4) if moves else rng.integers(0, 2)
+    count = rng.integers(1, 6) if moves else rng.integers(0, 2)
     pace = log_uniform(rng, 0.03, 1.2) if moves else 0.0
-    # A crowd may have one way, like leaves in the wind.
-    common = near_an_axis(rng) if rng.random() < 0.4 else None
+    # A crowd may have one way, like leaves in the wind, or move to and fro, like people at a table.
+    common = near_an_axis(rng) if rng.random() < 0.3 else None
+    stays = moves and common is None and rng.random() < SWAY_SHARE
     things = []
     for _ in range(count):
         down, right = common or near_an_axis(rng)
         speed, size = pace * rng.uniform(0.6, 1.4), rng.uniform(0.06, 0.4)
         things.append(
             Thing(
-                form="circle",
+                form=str(rng.choice(FORMS, p=NAMELESS_SHARES)),
                 radii=(float(size), float(size * rng.uniform(0.4, 1.6))),
                 position=(float(rng.random()), float(rng.random())),
-                velocity=(float(speed * down), float(speed * right)),
-                colour=_any_colour(rng),
-                grain=float(rng.uniform(0.1, 0.6)),
+                velocity=(0.0, 0.0) if stays else (float(speed * down), float(speed * right)),
+                colour=_any_colour(rng) if rng.random() < 0.7 else RGB[str(rng.choice(PAINTS))],
+                sway=sample_sway(rng, *SWAYS) if stays else NO_SWAY,
+                grain=float(rng.uniform(0.1, 0.6)) if rng.random() < 0.6 else 0.0,
+                rim=_any_colour(rng) if rng.random() < 0.2 else None,
             )
         )
     return tuple(things)

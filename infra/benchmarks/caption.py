@@ -168,7 +168,7 @@ class Clock:
         self._time(model.model.visual, lambda states: "vision")
         self._time(
             model.model.language_model,
-            lambda embeds: "prefill" if embeds.shape[1] > 1 else "decoding",
+            lambda tokens: "prefill" if tokens.shape[1] > 1 else "decoding",
         )
 
     def _time(self, module: nn.Module, part_of: Callable[[Any], str]) -> None:
@@ -177,7 +177,8 @@ class Clock:
         def forward(*args: Any, **kwargs: Any) -> Any:
             begun = time.perf_counter()
             result = inner(*args, **kwargs)
-            first = kwargs.get("inputs_embeds", args[0] if args else None)
+            named = (kwargs.get("inputs_embeds"), kwargs.get("input_ids"), *args)
+            first = next(value for value in named if value is not None)
             self.spent_s[part_of(first)] += time.perf_counter() - begun
             return result
 
