@@ -149,7 +149,12 @@ class CaptionEngine:
         """The batch; if it fails, its halves, down to the one clip at fault."""
         try:
             return self._caption_batch(clips, vision(), question, max_new_tokens)
-        except (ModelError, RuntimeError, ValueError) as error:  # RuntimeError: also out of memory
+        except (
+            ModelError,
+            RuntimeError,
+            ValueError,
+            MemoryError,
+        ) as error:  # a GPU's is a RuntimeError
             message = f"{type(error).__name__}: {error}"
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -37,10 +37,16 @@ class FetchedFile(io.RawIOBase):
             fetch: gives the bytes from one place to another, not included, some time.
             size_bytes: how many there are.
             beat: called while somebody waits.
+
+        Raises:
+            SourceUnavailable: if there is no folder for temporary files.
         """
         super().__init__()
         self._fetch, self._size_bytes, self._beat = fetch, size_bytes, beat
-        self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this file
+        try:
+            self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this file
+        except OSError as error:
+            raise self._no_room(error) from error
         self._n_blocks = -(-size_bytes // BLOCK_BYTES)
         self._coming: dict[int, Future[bytes]] = {}
         self._here: set[int] = set()
@@ -109,23 +115,32 @@ class FetchedFile(io.RawIOBase):
                 continue
             except CancelledError as error:
                 raise ValueError("the file is closed") from error
+            except SourceUnavailable:
+                del self._coming[block]  # whoever reads on asks again
+                raise
             self._keep(block, content)
         # Others that have come in the meantime need not stay in memory.
         for index in [index for index, future in self._coming.items() if _is_here(future)]:
             self._keep(index, self._coming[index].result())
 
     def _keep(self, block: int, content: bytes) -> None:
+        place, rest = block * BLOCK_BYTES, memoryview(content)
         try:
-            os.pwrite(self._kept.fileno(), content, block * BLOCK_BYTES)
+            while rest:  # a disk that is nearly full takes a part, and says so the next time
+                n_taken = os.pwrite(self._kept.fileno(), rest, place)
+                place, rest = place + n_taken, rest[n_taken:]
         except OSError as error:
-            raise SourceUnavailable(
-                ErrorKind.SOURCE_UNAVAILABLE,
-                f"{tempfile.gettempdir()!r} cannot take the bytes of a video of "
-                f"{self._size_bytes} bytes: {error.strerror}; expected room for one such video a "
-                f"decode worker: make room, or set TMPDIR to a larger disk",
-            ) from error
+            raise self._no_room(error) from error
         del self._coming[block]
         self._here.add(block)
+
+    def _no_room(self, error: OSError) -> SourceUnavailable:
+        return SourceUnavailable(
+            ErrorKind.SOURCE_UNAVAILABLE,
+            f"the folder for temporary files cannot take a video of {self._size_bytes} bytes: "
+            f"{error.strerror}; expected room for one such video a decode worker: make room, or "
+            f"set TMPDIR to a larger disk",
+        )
 
 
 def _is_here(future: "Future[bytes]") -> bool:

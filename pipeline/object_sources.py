@@ -10,6 +10,7 @@ from flexivideo.errors import SettingsError, SourceUnavailable
 from pipeline.fetched_file import FetchedFile
 from pipeline.identity import video_id
 from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
+from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.settings import StoreSettings
 
@@ -50,10 +51,10 @@ def listed_videos(
             elif not found.uri.endswith("/"):  # what some tools make for a folder
                 left[extension] += 1
     except SourceUnavailable as error:
-        raise SettingsError(
-            f"{source!r} cannot be listed: {error.detail}; expected a bucket that these "
-            f"credentials may list, at the endpoint of the settings or the environment"
-        ) from error
+        what = "look at the network and the store, then run again"
+        if error.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
+            what = "expected a bucket at the endpoint that these credentials may list"
+        raise SettingsError(f"{source!r} cannot be listed: {error.detail}; {what}") from error
     if not n_found:
         raise SettingsError(f"{source!r} names no object, and none lies under {folder!r}")
 

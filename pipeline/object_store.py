@@ -9,11 +9,11 @@ again; what has changed meanwhile is not.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import s3fs
@@ -27,14 +27,16 @@ from pipeline.settings import StoreSettings
 
 __all__ = ["ListedObject", "ObjectReader", "list_objects", "look_up"]
 
-# Of one range. A store that is silent for so long in the middle of a reply has lost it.
+# Of one request. A store that is silent for so long in the middle of a reply has lost it.
 TRIES, STALL_S, FIRST_WAIT_S = 5, 10.0, 0.2
 CHUNK_BYTES = 1 << 18
 
 # Of a page of a listing: the most that stores give.
 PAGE_OBJECTS = 1000
 
-CLIENT = {"connect_timeout": 3, "read_timeout": 10, "retries": {"max_attempts": 2}}
+# No layer below tries again on its own: the tries would multiply.
+CLIENT = {"connect_timeout": 3, "read_timeout": 10, "retries": {"total_max_attempts": 1}}
+STORE_TRIES = 1
 
 CHANGED = frozenset({"PreconditionFailed", "412"})
 MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "404"})
@@ -62,6 +64,9 @@ class ListedObject:
 FAILURES = (OSError, ValueError, BotoCoreError, ClientError, aiohttp.ClientError)
 
 
+Answer = TypeVar("Answer")
+
+
 class _Torn(OSError):
     """A reply that is not what was asked for."""
 
@@ -83,17 +88,7 @@ class ObjectReader:
         return asyncio.run_coroutine_threadsafe(self._whole_range(start, end), self._store.loop)
 
     async def _whole_range(self, start: int, end: int) -> bytes:
-        for failures in range(TRIES):
-            if failures:
-                await asyncio.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
-            try:
-                return await self._try_range(start, end)
-            except FAILURES as error:
-                failure = _failure(error, self._uri)
-                if failure.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
-                    raise failure from error
-                last, cause = failure, error
-        raise last from cause
+        return await _tried(self._uri, lambda: self._try_range(start, end))
 
     async def _try_range(self, start: int, end: int) -> bytes:
         reply = await self._store._call_s3(
@@ -167,16 +162,30 @@ def look_up(uri: str, settings: StoreSettings) -> ListedObject | None:
 
 def _asked(uri: str, settings: StoreSettings, method: str, **arguments: Any) -> dict[str, Any]:
     store = _filesystem(settings)
-    try:
-        reply: dict[str, Any] = sync(store.loop, store._call_s3, method, **arguments)
-    except FAILURES as error:
-        raise _failure(error, uri) from error
+    reply: dict[str, Any] = sync(
+        store.loop, _tried, uri, lambda: store._call_s3(method, **arguments)
+    )
     return reply
+
+
+async def _tried(uri: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What is asked for; asked again where that can help, after longer and longer waits."""
+    for failures in range(TRIES):
+        if failures:
+            await asyncio.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
+        try:
+            return await ask()
+        except FAILURES as error:
+            failure = _failure(error, uri)
+            if failure.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
+                raise failure from error
+            last, cause = failure, error
+    raise last from cause
 
 
 @lru_cache(maxsize=8)
 def _filesystem(settings: StoreSettings) -> s3fs.S3FileSystem:
-    return s3fs.S3FileSystem(
+    store = s3fs.S3FileSystem(
         anon=settings.anonymous,
         profile=settings.profile,
         endpoint_url=settings.endpoint_url,
@@ -185,6 +194,8 @@ def _filesystem(settings: StoreSettings) -> s3fs.S3FileSystem:
         skip_instance_cache=True,
         use_listings_cache=False,
     )
+    store.retries = STORE_TRIES
+    return store
 
 
 def _failure(error: Exception, uri: str) -> SourceUnavailable:

@@ -97,7 +97,7 @@ def _rows(path: Path) -> Iterator[Fields | str | None]:
             for batch in pq.ParquetFile(path).iter_batches(columns=columns):
                 yield from batch.to_pylist()
         elif path.suffix == ".jsonl":
-            with open(path, encoding="utf-8-sig", errors="replace") as lines:
+            with open(path, encoding="utf-8-sig", errors="surrogateescape") as lines:
                 yield from (_parsed(line) if line.strip() else None for line in lines)
         elif path.suffix == ".json":
             document = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -1,6 +1,9 @@
 """Objects of a real S3 server, and what of them arrives through a proxy that breaks replies."""
 
 import os
+import resource
+import socket
+from contextlib import suppress
 
 import pytest
 from s3_server import FaultyProxy, client
@@ -174,6 +177,48 @@ def test_what_is_gone_or_forbidden_says_so(bucket, settings, large):
         file.read()
     assert seen.value.error_kind == "source_missing"
     bucket.pipe_file(f"{BUCKET}/large.mp4", b"for the fixture to remove")
+
+
+@pytest.mark.parametrize("room_blocks", [0, 3.5])
+def test_a_disk_that_becomes_full_makes_it_unavailable_and_never_shorter(
+    bucket, settings, small_blocks, large, room_blocks
+):
+    """The part of a block that still fits is not taken for the whole."""
+    ref, (soft, hard) = ref_of("large.mp4", settings), resource.getrlimit(resource.RLIMIT_FSIZE)
+    with object_file(ref, settings, lambda: None) as file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(room_blocks * BLOCK), hard))
+        try:
+            with pytest.raises(SourceUnavailable, match="make room") as seen:
+                file.read()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert seen.value.error_kind == "source_unavailable"
+
+
+def test_without_a_folder_for_temporary_files_it_is_unavailable(
+    bucket, settings, large, tmp_path, monkeypatch
+):
+    ref = ref_of("large.mp4", settings)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(SourceUnavailable, match="set TMPDIR"):
+        object_file(ref, settings, lambda: None)
+
+
+def test_a_store_that_is_silent_is_given_up_after_a_few_tries(bucket, small_blocks, monkeypatch):
+    """Each try is one connection: no layer below tries again on its own."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = StoreSettings(endpoint_url=address)
+        monkeypatch.setitem(object_store.CLIENT, "read_timeout", 0.2)
+        with pytest.raises(SettingsError, match="look at the network"):
+            list(Listing([f"s3://{BUCKET}/"], settings))
+        silent.setblocking(False)
+        n_connections = 0
+        with suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                n_connections += 1
+    assert n_connections == object_store.TRIES
 
 
 def test_waiting_shows_that_it_is_alive(bucket, proxy, small_blocks, large):

@@ -176,6 +176,14 @@ def test_records_are_numbered_by_their_lines_and_space_around_answers_is_not_lea
     assert [found.turns[0].answer for found in read] == ["A dog.", "A dog."]
 
 
+def test_a_line_of_another_encoding_is_named_and_not_learned_in_pieces(tmp_path):
+    path, good = tmp_path / "latin.jsonl", json.dumps({"video": "a.mp4", "caption": "A dog."})
+    path.write_bytes(f'{{"video": "a.mp4", "caption": "caf\u00e9"}}\n{good}\n'.encode("latin-1"))
+    left_out, read = read_records(path, tmp_path)
+    assert "surrogates not allowed" in left_out.reason
+    assert isinstance(read, TrainingRecord)
+
+
 def test_an_absolute_path_under_the_root_is_taken(tmp_path):
     path = write_lines(
         tmp_path / "a.jsonl", {"video": str(tmp_path / "a.mp4"), "caption": "A dog."}

@@ -35,9 +35,10 @@ class UsableRecords:
             return
         self._left_out |= {record.record_id: record for record in left_out}
         if is_last or len(self._left_out) >= self._enough:
-            first = next(iter(self._left_out.values()))
+            first = next(
+                (f"{r.record_id}: {r.reason}" for r in self._left_out.values()), "none came"
+            )
             raise TrainingError(
-                f"none of {len(self._left_out)} records can be used, the first "
-                f"({first.record_id}) because: {first.reason}; expected media that can be read: "
-                f"look at --media-root"
+                f"none of {len(self._left_out)} records can be used (the first, {first}); expected "
+                f"media that can be read: look at --media-root"
             )

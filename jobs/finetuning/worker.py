@@ -25,7 +25,7 @@ from jobs.finetuning.checkpoint import (
 )
 from jobs.finetuning.data import TrainingExamples
 from jobs.finetuning.loader import Share, StepShares, load_shares
-from jobs.finetuning.run_log import RunLog
+from jobs.finetuning.run_log import RunLog, read_metrics
 from jobs.finetuning.settings import FinetuneSettings
 from jobs.finetuning.stepper import Stepper
 from jobs.finetuning.usable_records import UsableRecords
@@ -96,14 +96,17 @@ class _Worker:
         """Steps from ``first_step`` to the last, then the finished model."""
         task, run, stepper = self._task, self._task.settings.run, self.stepper
         accelerator = stepper.accelerator
+        have_learned = any(
+            "loss" in line for line in read_metrics(task.out) if line["step"] < first_step
+        )
+        usable = UsableRecords(len(task.examples), are_known=have_learned)
+        accelerator.wait_for_everyone()  # all have read what one now writes anew
         log = RunLog(task.out, first_step=first_step) if accelerator.is_main_process else None
-        usable = UsableRecords(len(task.examples), are_known=first_step > 0)
         since = time.monotonic()
         for step, share in enumerate(self._shares(first_step), first_step):
             metrics = stepper.step(step, share, n_steps=task.n_steps)
             done, last = step + 1, step + 1 == task.n_steps
             left_out = gather_object(list(share.left_out))
-            usable.see(left_out, has_learned="loss" in metrics, is_last=last)
             if task.eval_examples and (last or done % run.eval_steps == 0):
                 shares = self._shares_to_evaluate(task.eval_examples)
                 evaluated, unusable = stepper.evaluate(shares)
@@ -114,6 +117,7 @@ class _Worker:
             if log is not None:
                 log.leave_out(left_out)
                 log.write(step, metrics)
+            usable.see(left_out, has_learned="loss" in metrics, is_last=last)
             if last or done % run.save_steps == 0:
                 save_checkpoint(
                     task.out / CHECKPOINTS,
