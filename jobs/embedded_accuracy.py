@@ -20,7 +20,14 @@ import pyarrow as pa
 from flexivideo.captioning import CaptionEngine, CaptionResult
 from flexivideo.plain_world.clips import RenderedClip
 from flexivideo.plain_world.judgement import ATTRIBUTES, Judgement, Score, judge
-from flexivideo.plain_world.words import VOCABULARY, caption_of
+from flexivideo.plain_world.words import (
+    NOTHING,
+    NOWHERE,
+    VOCABULARY,
+    Words,
+    caption_of,
+    parse_caption,
+)
 from flexivideo.prompts import caption_prompt
 from flexivideo.scene_patches import ClipInput
 from flexivideo.visual_spec import VisualSpec
@@ -136,7 +143,9 @@ def footage_answers(path: Path, model: str | None) -> Iterator[Answer]:
 def accuracy(answers: Sequence[Answer]) -> dict[str, Any]:
     """By attribute, among the clips where it is scored: how many are right.
 
-    ``exact`` counts captions without a wrong word. Among clips of one shot, ``balanced`` is the
+    ``exact`` counts captions without a wrong word among those that are scored; ``verbatim`` those
+    whose every word is the rule's, scored or not; ``invented`` the captions that name a coloured
+    shape, or a heading, where clearly no shot has one. Among clips of one shot, ``balanced`` is the
     mean over the true words, and ``majority`` what always saying the commonest word would reach.
     """
     scores = [truth.score(caption) for truth, caption in answers]
@@ -154,7 +163,25 @@ def accuracy(answers: Sequence[Answer]) -> dict[str, Any]:
         if Score.RIGHT in score.values() or Score.WRONG in score.values()
     ]
     figures["exact"] = {"accuracy": round(float(np.mean(exact)), 3), "scored": len(exact)}
+    said = [(truth, parse_caption(caption or "") or ()) for truth, caption in answers]
+    figures["verbatim"] = round(float(np.mean([words == truth.words for truth, words in said])), 3)
+    figures["invented"] = {
+        name: _invented(name, nothing, said)
+        for name, nothing in (("thing", NOTHING), ("heading", NOWHERE))
+    }
     return figures
+
+
+def _invented(name: str, nothing: str, said: Sequence[tuple[Judgement, tuple[Words, ...]]]) -> str:
+    """Among the clips that clearly have none in any shot: how many captions name one."""
+    without = [
+        words
+        for truth, words in said
+        if truth.is_clear
+        and all(name in s.clear and getattr(s.words, name) == nothing for s in truth.shots)
+    ]
+    n_named = sum(any(getattr(word, name) != nothing for word in words) for words in without)
+    return f"{n_named}/{len(without)}"
 
 
 def _by_word(

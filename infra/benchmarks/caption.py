@@ -16,7 +16,6 @@ warmed up once and then asked in turns. Ours also makes the clips' vectors, whic
 
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from cyclopts import run
+from peak_memory import peak_bytes
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -133,14 +133,13 @@ def contend(name: str, asked: dict[str, Any], pipe: Connection) -> None:
     torch.set_num_threads(asked["threads"])
     clock = Clock()
     of_clips = read_clips(asked, by_ats=name == "ours, by ATS")
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    base = peak_bytes()
     caption, n_visual = CAPTIONERS[name](asked, of_clips, clock)
     while pipe.recv():
         clock.reset()
         begun = time.perf_counter()
         captions = caption()
         wall_s = time.perf_counter() - begun
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         pipe.send(
             {
                 "wall_s": wall_s,
@@ -148,7 +147,7 @@ def contend(name: str, asked: dict[str, Any], pipe: Connection) -> None:
                 "captions": captions,
                 "n_clips": len(of_clips),
                 "n_visual": n_visual,
-                "grown_bytes": peak - base,
+                "grown_bytes": peak_bytes() - base,
             }
         )
 

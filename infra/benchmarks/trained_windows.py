@@ -14,7 +14,6 @@ captions without a wrong word.
 """
 
 import json
-import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +24,10 @@ from typing import Any
 
 import torch
 from cyclopts import App
+from peak_memory import peak_bytes
 
 from flexivideo.captioning import CaptionEngine
+from flexivideo.plain_world.judgement import ATTRIBUTES
 from jobs.embedded_accuracy import accuracy, captions
 from jobs.finetuning.settings import RunSettings
 from jobs.rendered_examples import RenderedExamples, held_out_clips, in_scenes, in_windows
@@ -82,9 +83,7 @@ def train_one(*, out: Path, windows: str, seed: int, steps: int = 80, clips: int
         steps: of 64 clips each.
         clips: held-out clips of each number of shots.
     """
-    examples = RenderedExamples(
-        n_examples=steps * BATCH_CLIPS, seed=seed, window_frames=WINDOWS[windows]
-    )
+    examples = _examples(windows, seed, steps)
     run = RunSettings(workers=1, threads=1, save_steps=20, dtype="float32")
     start = from_nothing(out / "start", seed=seed)
     model = train_on(examples, start, out / "run", seed=seed, run=run)
@@ -93,14 +92,14 @@ def train_one(*, out: Path, windows: str, seed: int, steps: int = 80, clips: int
     figures = {"training_mib": training / MIB} | _measure(model, windows, clips)
     partial = out / "figures.partial"
     partial.write_text(json.dumps(figures), encoding="utf-8")
-    partial.replace(_done(out, steps, clips))
+    partial.replace(_done(out, clips))
 
 
 def _measure(model: Path, windows: str, clips: int) -> dict[str, Any]:
     """Right answers on held-out clips, which are the same for all models."""
     torch.set_num_threads(1)
     engine = CaptionEngine.from_pretrained(str(model))
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = peak_bytes()
     words, exact, tokens = {}, {}, []
     for n_shots in N_SHOTS:
         held_out = held_out_clips(engine.processor, clips, n_shots=n_shots)
@@ -113,14 +112,12 @@ def _measure(model: Path, windows: str, clips: int) -> dict[str, Any]:
         found = accuracy(
             [(clip.truth, result.caption) for clip, result in zip(held_out, results, strict=True)]
         )
-        exact[str(n_shots)] = found.pop("exact")["accuracy"]
-        del found["clips"]
-        words[str(n_shots)] = mean(figure["accuracy"] for figure in found.values())
+        exact[str(n_shots)] = found["exact"]["accuracy"]
+        words[str(n_shots)] = mean(found[name]["accuracy"] for name in ATTRIBUTES if name in found)
         tokens += [engine.processor.n_visual_tokens(clip) for clip in cut]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "n_visual_tokens": mean(tokens),
-        "captioning_mib": (peak - base) * 1024 / MIB,
+        "captioning_mib": (peak_bytes() - base) / MIB,
         "words": words,
         "exact": exact,
     }
@@ -128,8 +125,10 @@ def _measure(model: Path, windows: str, clips: int) -> dict[str, Any]:
 
 def _cell(out: Path, seed: int, windows: str, steps: int, clips: int) -> dict[str, Any]:
     """:func:`train_one` in a process of its own, unless it was done before."""
-    folder = out / f"{windows.replace(' ', '_')}-{seed}"
-    done = _done(folder, steps, clips)
+    # Other clips, such as of another recipe, make another model.
+    clips_digest = _examples(windows, seed, steps).digest[:8]
+    folder = out / f"{windows.replace(' ', '_')}-{seed}-{clips_digest}"
+    done = _done(folder, clips)
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, __file__, "train-one", "--out", str(folder)]
@@ -141,8 +140,14 @@ def _cell(out: Path, seed: int, windows: str, steps: int, clips: int) -> dict[st
     return found
 
 
-def _done(folder: Path, steps: int, clips: int) -> Path:
-    return folder / f"figures-{steps}-{clips}.json"
+def _examples(windows: str, seed: int, steps: int) -> RenderedExamples:
+    return RenderedExamples(
+        n_examples=steps * BATCH_CLIPS, seed=seed, window_frames=WINDOWS[windows]
+    )
+
+
+def _done(folder: Path, clips: int) -> Path:
+    return folder / f"figures-{clips}.json"
 
 
 def _spread(values: list[float]) -> str:
