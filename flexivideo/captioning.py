@@ -22,12 +22,15 @@ from flexivideo.greedy_decoding import end_tokens
 from flexivideo.made_ahead import made_ahead
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
-from flexivideo.prompts import EMBEDDING_PROMPT
+from flexivideo.prompts import EMBEDDING_PROMPT, count_text_tokens
 from flexivideo.scene_patches import ClipInput, SceneInput
 from flexivideo.shared_prefill import SharedPrefill, around_clip
 from flexivideo.visual_spec import VisualSpec
 
 __all__ = ["CaptionEngine", "CaptionResult", "ClipInput", "SceneInput", "pack_by_tokens"]
+
+# What a clip can make the model raise; a GPU without memory raises a RuntimeError.
+FAILURES = (ModelError, RuntimeError, ValueError, MemoryError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,17 +115,13 @@ class CaptionEngine:
                 clip that is larger alone goes alone.
 
         Raises:
-            ModelError: if prompt and caption leave no room for a clip.
+            SettingsError: if prompt and caption leave no room for a clip.
         """
         question = self.processor.prompt(prompt)
-        n_text = len(self.processor.tokenizer(question)["input_ids"]) + max_new_tokens
         context = self.model.config.text_config.max_position_embeddings
-        if max_new_tokens < 1 or n_text >= context:
-            raise ModelError(
-                f"the prompt takes {n_text - max_new_tokens} tokens and the caption up to "
-                f"{max_new_tokens}; expected at least one, and fewer than the model's {context} "
-                f"together, so that a clip has room beside them"
-            )
+        n_text = count_text_tokens(
+            self.processor.tokenizer, question, max_new_tokens=max_new_tokens, context=context
+        )
         lengths = [self.processor.n_visual_tokens(clip) + n_text for clip in clips]
         results: list[CaptionResult | None] = [None] * len(clips)
         batches = list(pack_by_tokens(lengths, max_batch_tokens))
@@ -149,12 +148,7 @@ class CaptionEngine:
         """The batch; if it fails, its halves, down to the one clip at fault."""
         try:
             return self._caption_batch(clips, vision(), question, max_new_tokens)
-        except (
-            ModelError,
-            RuntimeError,
-            ValueError,
-            MemoryError,
-        ) as error:  # a GPU's is a RuntimeError
+        except FAILURES as error:
             message = f"{type(error).__name__}: {error}"
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -59,11 +59,12 @@ class FlexiVideoProcessor(ProcessorMixin):
         check_rates(tau=tau, sample_fps=sample_fps)
         self.tau, self.sample_fps = tau, sample_fps
         self.caption_prompt = caption_prompt
+        for token in (VIDEO_PAD, VISION_START, VISION_END):
+            if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
+                raise ValueError(
+                    f"the tokenizer has no {token} token; expected Qwen2.5-VL's special tokens"
+                )
         self.video_token_id = tokenizer.convert_tokens_to_ids(VIDEO_PAD)
-        if self.video_token_id in (None, tokenizer.unk_token_id):
-            raise ValueError(
-                f"the tokenizer has no {VIDEO_PAD} token; expected Qwen2.5-VL's special tokens"
-            )
 
     @classmethod
     def from_spec(cls, tokenizer: Any, spec: VisualSpec) -> "FlexiVideoProcessor":

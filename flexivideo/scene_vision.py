@@ -65,9 +65,7 @@ class SceneVisionTransformer(Qwen2_5_VisionTransformerPretrainedModel):
             return whole
         patches = hidden_states.split([int(grid.prod(dim=1).sum()) for grid in parts])
         outputs = [
-            super(SceneVisionTransformer, self).forward(
-                part, grid, **kwargs | {"return_dict": True}
-            )
+            super(SceneVisionTransformer, self).forward(part, grid, return_dict=True)
             for part, grid in zip(patches, parts, strict=True)
         ]
         return BaseModelOutputWithPooling(

@@ -46,6 +46,7 @@ class FetchedFile(io.RawIOBase):
         try:
             self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this file
         except OSError as error:
+            super().close()  # ours has nothing to let go of yet
             raise self._no_room(error) from error
         self._n_blocks = -(-size_bytes // BLOCK_BYTES)
         self._coming: dict[int, Future[bytes]] = {}

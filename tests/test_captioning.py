@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from tiny_checkpoints import save_stock, tiny_flexivideo, tiny_tokenizer
+from tiny_checkpoints import noise_clips, save_stock, tiny_flexivideo, tiny_processor
 from torch.nn import functional
 
 from flexivideo.captioning import CaptionEngine, ClipInput, SceneInput, pack_by_tokens
 from flexivideo.embedding import embed_inputs
-from flexivideo.errors import ModelError
+from flexivideo.errors import ModelError, SettingsError
 from flexivideo.greedy_decoding import end_tokens
 from flexivideo.model_identity import model_digest
-from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import EMBEDDING_PROMPT
 from flexivideo.shared_prefill import SharedPrefill, around_clip
 
@@ -18,17 +17,12 @@ ASK = {"prompt": "Describe.", "max_new_tokens": 12}
 
 @pytest.fixture(scope="module")
 def engine():
-    tokenizer = tiny_tokenizer()
-    processor = FlexiVideoProcessor(
-        tokenizer, max_pixels=84 * 84, chat_template=tokenizer.chat_template
-    )
-    return CaptionEngine(tiny_flexivideo(seed=3), processor)
+    return CaptionEngine(tiny_flexivideo(seed=3), tiny_processor())
 
 
 @pytest.fixture
 def clips(engine, rng):
-    videos = [rng.integers(0, 256, (n, 60, 90, 3)).astype(np.uint8) for n in (6, 1, 3, 9, 2)]
-    return [engine.processor.segment(video, fps=2.0) for video in videos]
+    return noise_clips(engine.processor, rng, (6, 1, 3, 9, 2))
 
 
 def test_batches_say_what_singles_say_in_the_order_of_the_clips(engine, clips):
@@ -127,7 +121,7 @@ def test_the_digest_follows_the_weights_and_not_the_folder(tmp_path):
 
 
 def test_a_question_longer_than_the_context_is_at_fault_and_not_the_clips(engine, clips):
-    with pytest.raises(ModelError, match=r"the prompt takes \d+ tokens"):
+    with pytest.raises(SettingsError, match=r"the prompt takes \d+ tokens"):
         engine.caption(clips, prompt="word " * 1000, max_new_tokens=12, max_batch_tokens=100_000)
-    with pytest.raises(ModelError, match="expected at least one"):
+    with pytest.raises(SettingsError, match="expected at least one"):
         engine.caption(clips, prompt="Describe.", max_new_tokens=0, max_batch_tokens=100_000)

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from flexivideo.conversion import PATCH_EMBEDDING, convert_checkpoint
 from flexivideo.errors import ModelError
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.temporal_kernel import expand_kernel
+from jobs.peak_memory import peak_bytes
 
 DEFAULT_3B = Path(__file__).parents[2] / "shared" / "models" / "qwen2.5-vl-3b-config"
 
@@ -195,10 +195,6 @@ def test_the_3b_at_reduced_width_with_its_own_names_and_tokenizer(tmp_path):
     processor = FlexiVideoProcessor.from_pretrained(tmp_path / "ours")
     assert processor.chat_template == before.chat_template
     assert_same_logits(stock, ours, processor)
-
-
-def peak_bytes():
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 
 
 def test_memory_is_that_of_one_shard(tmp_path):

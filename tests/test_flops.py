@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from tiny_checkpoints import tiny_flexivideo, tiny_tokenizer
+from tiny_checkpoints import tiny_flexivideo, tiny_processor
 from torch.utils.flop_counter import FlopCounterMode
 
 from flexivideo.flops import clip_flops, kpixels_per_tflop
-from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.scene_patches import ClipInput, SceneInput
 
 MODES = {"tei": 2, "pi": 6}
@@ -32,10 +31,7 @@ def test_the_count_is_torchs(mode, size):
         temporal_resample=mode, vision_config={"temporal_patch_size": MODES[mode]}
     )
     model.set_attn_implementation("eager")  # whose products are counted on every machine
-    tokenizer = tiny_tokenizer()
-    processor = FlexiVideoProcessor(
-        tokenizer, temporal_resample=mode, chat_template=tokenizer.chat_template
-    )
+    processor = tiny_processor(temporal_resample=mode, max_pixels=448 * 448)
     batch = processor(text=processor.prompt("Say."), clips=[clip_of(*size)])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(**batch, logits_to_keep=1)

@@ -1,11 +1,9 @@
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
-from tiny_checkpoints import tiny_flexivideo, tiny_tokenizer
+from tiny_checkpoints import noise_clips, tiny_flexivideo, tiny_processor
 
-from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.shared_prefill import SharedPrefill, around_clip
 
 N_NEW = 40
@@ -13,14 +11,12 @@ N_NEW = 40
 
 @pytest.fixture(scope="module")
 def processor():
-    tokenizer = tiny_tokenizer()
-    return FlexiVideoProcessor(tokenizer, max_pixels=84 * 84, chat_template=tokenizer.chat_template)
+    return tiny_processor()
 
 
 @pytest.fixture
 def clips(processor, rng):
-    videos = [rng.integers(0, 256, (n, 60, 90, 3)).astype(np.uint8) for n in range(1, 13)]
-    return [processor.segment(video, fps=2.0) for video in videos]
+    return noise_clips(processor, rng, range(1, 13))
 
 
 @pytest.mark.parametrize("text_position", ["all_axes", "spatial"])

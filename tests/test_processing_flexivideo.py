@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_checkpoints import tiny_tokenizer
+from tiny_checkpoints import tiny_processor, tiny_tokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
@@ -19,8 +19,7 @@ from flexivideo.temporal_kernel import expand_kernel, refit_kernel
 
 @pytest.fixture(scope="module")
 def processor():
-    tokenizer = tiny_tokenizer()
-    return FlexiVideoProcessor(tokenizer, max_pixels=84 * 84, chat_template=tokenizer.chat_template)
+    return tiny_processor()
 
 
 def test_every_pixel_is_in_its_place(processor, rng):
@@ -71,10 +70,7 @@ def test_a_batch_counts_the_tokens_it_places(processor, rng):
 
 
 def processor_of(mode):
-    tokenizer = tiny_tokenizer()
-    return FlexiVideoProcessor(
-        tokenizer, temporal_resample=mode, chat_template=tokenizer.chat_template
-    )
+    return tiny_processor(temporal_resample=mode, max_pixels=448 * 448)
 
 
 @pytest.mark.parametrize("mode", ["tei", "pi", "pi_const"])

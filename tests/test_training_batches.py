@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from tiny_checkpoints import tiny_tokenizer
+from tiny_checkpoints import noise_clips, tiny_processor
 
-from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.training_batches import IGNORED, caption_batch, make_example, step_examples
 
 TURNS = [("What is it?", "A dog, brown, naïve."), ("Which?", "The left one.")]
@@ -13,14 +12,12 @@ TURNS = [("What is it?", "A dog, brown, naïve."), ("Which?", "The left one.")]
 
 @pytest.fixture(scope="module")
 def processor():
-    tokenizer = tiny_tokenizer()
-    return FlexiVideoProcessor(tokenizer, max_pixels=84 * 84, chat_template=tokenizer.chat_template)
+    return tiny_processor()
 
 
 @pytest.fixture
 def clips(processor, rng):
-    videos = [rng.integers(0, 256, (n, 60, 90, 3)).astype(np.uint8) for n in (6, 1, 3)]
-    return [processor.segment(video, fps=2.0) for video in videos]
+    return noise_clips(processor, rng, (6, 1, 3))
 
 
 @pytest.mark.parametrize(("n_examples", "n_step"), [(10, 4), (3, 8), (7, 7), (1, 2)])

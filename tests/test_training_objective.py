@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from tiny_checkpoints import tiny_flexivideo, tiny_tokenizer
+from tiny_checkpoints import noise_clips, tiny_flexivideo, tiny_processor
 
 from flexivideo.embedding import embed_inputs, embed_texts, text_vector_inputs
-from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import EMBEDDING_PROMPT
 from flexivideo.training_batches import (
     IGNORED,
@@ -22,8 +21,7 @@ CAPTIONS = ["A dog.", "A brown cat sleeps.", "Rain."]
 
 @pytest.fixture(scope="module")
 def processor():
-    tokenizer = tiny_tokenizer()
-    return FlexiVideoProcessor(tokenizer, max_pixels=84 * 84, chat_template=tokenizer.chat_template)
+    return tiny_processor()
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +31,9 @@ def training_model():
 
 @pytest.fixture
 def examples(processor, rng):
-    videos = [rng.integers(0, 256, (n, 60, 90, 3)).astype(np.uint8) for n in (6, 1, 3)]
     return [
-        make_example(processor, processor.segment(video, fps=2.0), [("Describe.", caption)])
-        for video, caption in zip(videos, CAPTIONS, strict=True)
+        make_example(processor, clip, [("Describe.", caption)])
+        for clip, caption in zip(noise_clips(processor, rng, (6, 1, 3)), CAPTIONS, strict=True)
     ]
 
 

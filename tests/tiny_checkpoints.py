@@ -4,8 +4,10 @@ They have the real architecture, the real special tokens and a chat template of 
 that what holds for them is the code's doing and not a model's.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.decoders import ByteLevel
@@ -15,6 +17,8 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForCond
 
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
+from flexivideo.scene_patches import ClipInput
 
 SPECIAL_TOKENS = [
     "<|endoftext|>",
@@ -78,6 +82,22 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<|endoftext|>",
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def tiny_processor(**more: object) -> FlexiVideoProcessor:
+    """The processor of that tokenizer, for small frames."""
+    options = {"max_pixels": 84 * 84, "chat_template": CHAT_TEMPLATE} | more
+    return FlexiVideoProcessor(tiny_tokenizer(), **options)
+
+
+def noise_clips(
+    processor: FlexiVideoProcessor, rng: np.random.Generator, lengths: Iterable[int]
+) -> list[ClipInput]:
+    """Clips of so many frames of noise, each of which is a scene."""
+    return [
+        processor.segment(rng.integers(0, 256, (n, 60, 90, 3)).astype(np.uint8), fps=2.0)
+        for n in lengths
+    ]
 
 
 def tiny_config(config_class: type[Qwen2_5_VLConfig], **more: object) -> Qwen2_5_VLConfig:

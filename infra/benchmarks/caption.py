@@ -32,7 +32,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from cyclopts import run
-from peak_memory import peak_bytes
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -48,6 +47,7 @@ from flexivideo.prompts import caption_prompt
 from flexivideo.scene_patches import ClipInput
 from flexivideo.temporal_kernel import refit_kernel
 from flexivideo.visual_spec import VisualSpec
+from jobs.peak_memory import peak_bytes
 from pipeline.clip_inputs import clip_inputs
 from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.local_uri import to_uri

@@ -24,12 +24,12 @@ from typing import Any
 
 import torch
 from cyclopts import App
-from peak_memory import peak_bytes
 
 from flexivideo.captioning import CaptionEngine
 from flexivideo.plain_world.judgement import ATTRIBUTES
 from jobs.embedded_accuracy import accuracy, captions
 from jobs.finetuning.settings import RunSettings
+from jobs.peak_memory import peak_bytes
 from jobs.rendered_examples import RenderedExamples, held_out_clips, in_scenes, in_windows
 from jobs.train_embedded import BATCH_CLIPS, from_nothing, train_on
 

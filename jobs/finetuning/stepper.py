@@ -5,7 +5,6 @@ so they do not depend on how many workers share it or how it is cut into micro-b
 """
 
 import math
-import resource
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -24,11 +23,10 @@ from flexivideo.training_optimizers import learning_rate_scale, make_optimizers
 from jobs.finetuning.global_contrast import Pull, global_contrast
 from jobs.finetuning.loader import MicroBatch, Share, empty_micro_batch
 from jobs.finetuning.settings import FinetuneSettings
+from jobs.peak_memory import peak_bytes
 from pipeline.training_records import LeftOut
 
 __all__ = ["Stepper"]
-
-KIB = 1024
 
 # What FSDP shards one by one.
 LAYERS = ["Qwen2_5_VLDecoderLayer", "Qwen2_5_VLVisionBlock"]
@@ -213,7 +211,7 @@ def _peak_memory_bytes() -> int:
     """The most that was allocated on the GPU, or that this process held without one."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+    return peak_bytes()
 
 
 def _sharding() -> FullyShardedDataParallelPlugin:
