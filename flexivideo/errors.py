@@ -5,6 +5,7 @@
     ├── ModelError           a checkpoint cannot be used as asked
     ├── VideoRejected        the video is at fault; trying again cannot help
     ├── SourceUnavailable    the store is at fault; a later run tries again
+    ├── StoreError           a store refused or failed; also an OSError, as a disk's failures are
     ├── LeaseHeld            another run is writing this root; wait, or choose another
     ├── LeaseLost            another run took this root; nothing more may be committed
     ├── WorkersFailed        the cluster gave up; what was committed stays, a later run goes on
@@ -22,6 +23,7 @@ __all__ = [
     "ModelError",
     "SettingsError",
     "SourceUnavailable",
+    "StoreError",
     "TrainingError",
     "VideoRejected",
     "WorkersFailed",
@@ -63,6 +65,25 @@ class SourceUnavailable(FlexiVideoError):
     Args:
         error_kind: ``source_missing``, ``source_denied``, ``source_changed``
             or ``source_unavailable``.
+        detail: what the store said.
+    """
+
+    def __init__(self, error_kind: str, detail: str) -> None:
+        super().__init__(error_kind, detail)
+        self.error_kind = error_kind
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.detail} [{self.error_kind}]"
+
+
+class StoreError(FlexiVideoError, OSError):
+    """An object store refused, lost or changed an object, or could not be reached.
+
+    Also an OSError, so that who writes a dataset need not know what it is written to.
+
+    Args:
+        error_kind: as for :class:`SourceUnavailable`.
         detail: what the store said.
     """
 

@@ -24,11 +24,13 @@ from pipeline.settings import (
     CommitSettings,
     DecodeSettings,
     IndexSettings,
+    OutStoreSettings,
     PackingSettings,
     PoolSettings,
     SegmentationSettings,
     StoreSettings,
 )
+from pipeline.store import open_store
 
 __all__ = ["app", "main"]
 
@@ -71,6 +73,7 @@ def index(
     decode: Annotated[DecodeSettings, Parameter(name="*", group=LIMITS)] = DecodeSettings(),
     commit: Annotated[CommitSettings, Parameter(name="*", group=COMMITS)] = CommitSettings(),
     store: Annotated[StoreSettings, Parameter(name="*", group=STORES)] = StoreSettings(),
+    out_store: Annotated[OutStoreSettings, Parameter(name="*", group=STORES)] = OutStoreSettings(),
 ) -> int:
     """Index videos into a dataset; what it already holds is not done again.
 
@@ -94,7 +97,7 @@ def index(
         Files, folders, globs, s3:// objects or prefixes. A folder or prefix gives its files of
         known video extensions.
     out: str
-        Root of the dataset; made if it is not there.
+        Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
     config: Path
         TOML file with any of these options, by name or in tables; flags win over it.
     json: bool
@@ -114,6 +117,7 @@ def index(
         decode=decode,
         commit=commit,
         store=store,
+        out_store=out_store,
     )
     with own_stdout() as stdout:
         display = choose_display(as_json=json, console=Console(file=stdout))
@@ -122,7 +126,14 @@ def index(
 
 
 @app.command
-def show(root: str, video: str | None = None, *, scenes: Flag = False, limit: int = 100) -> int:
+def show(
+    root: str,
+    video: str | None = None,
+    *,
+    scenes: Flag = False,
+    limit: int = 100,
+    store: Annotated[StoreSettings, Parameter(name="*", group=STORES)] = StoreSettings(),
+) -> int:
     """Show the videos of a dataset, or one video's clips with times and captions.
 
         flexivideo show index
@@ -143,14 +154,20 @@ def show(root: str, video: str | None = None, *, scenes: Flag = False, limit: in
     from jobs.show import show_dataset, show_video
 
     if video is None:
-        show_dataset(root, limit=limit, console=Console())
+        show_dataset(open_store(root, store), limit=limit, console=Console())
     else:
-        show_video(root, video, scenes=scenes, console=Console())
+        show_video(open_store(root, store), video, scenes=scenes, console=Console())
     return 0
 
 
 @app.command
-def sql(root: str, query: str | None = None, *, json: Flag = False) -> int:
+def sql(
+    root: str,
+    query: str | None = None,
+    *,
+    json: Flag = False,
+    store: Annotated[StoreSettings, Parameter(name="*", group=STORES)] = StoreSettings(),
+) -> int:
     """Ask a dataset in SQL: views videos, scenes, clips, embeddings, thumbnails, runs, settings.
 
         flexivideo sql index "SELECT status, count(*) FROM videos GROUP BY ALL"
@@ -172,9 +189,9 @@ def sql(root: str, query: str | None = None, *, json: Flag = False) -> int:
 
     asked = sys.stdin.read() if query is None else query
     if json:
-        print_json(root, asked, out=sys.stdout)
+        print_json(open_store(root, store), asked, out=sys.stdout)
     else:
-        print_tables(root, asked, console=Console())
+        print_tables(open_store(root, store), asked, console=Console())
     return 0
 
 
@@ -238,6 +255,9 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_ERROR)
+    except FlexiVideoError as error:
+        errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
+        sys.exit(EXIT_ERROR)
     except (duckdb.Error, pa.ArrowException) as error:
         errors.print(
             f"flexivideo: the dataset cannot be read: {escape(str(error))}; expected whole parts "
@@ -251,9 +271,6 @@ def main(arguments: list[str] | None = None) -> None:
             f"of it, or choose another root, then run again",
             highlight=False,
         )
-        sys.exit(EXIT_ERROR)
-    except FlexiVideoError as error:
-        errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_ERROR)
     sys.exit(code or 0)
 

@@ -10,6 +10,7 @@ from jobs.display import choose_display
 from jobs.index import run_index
 from jobs.show import show_dataset
 from pipeline.settings import IndexSettings
+from pipeline.store import open_store
 
 __all__ = ["run_demo"]
 
@@ -26,7 +27,7 @@ def run_demo(folder: Path, *, console: Console) -> int:
         settings=IndexSettings(),
         display=choose_display(as_json=False, console=console),
     )
-    show_dataset(root, limit=MAX_SHOWN, console=console)
+    show_dataset(open_store(root), limit=MAX_SHOWN, console=console)
     console.print(score_captions(root, archive.truth).sentence())
     console.print(f"More: flexivideo show {root} bikes.mp4 --scenes", soft_wrap=True)
     return report.exit_code(strict=False)

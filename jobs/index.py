@@ -67,7 +67,7 @@ def run_index(
         LeaseLost: if another run took the root meanwhile.
         WorkersFailed: if the cluster gives up.
     """
-    listing, store = Listing(sources, settings.store), open_store(out)
+    listing, store = Listing(sources, settings.store), open_store(out, settings.root_store)
     plan = plan_run(settings, root=store.root)
     listed = list(listing)
     to_do = list(undone(store, plan.identity, listed))

@@ -13,6 +13,7 @@ from flexivideo.model_identity import model_digest
 from flexivideo.plain_world.words import EMBEDDED_LIMITS
 from jobs.display import duration, printable
 from pipeline.local_uri import FILE_SCHEME, to_path, to_uri
+from pipeline.store import Store
 from pipeline.views import connect
 
 __all__ = ["cell", "show_dataset", "show_video"]
@@ -34,7 +35,7 @@ VIDEO_COLUMNS: dict[str, dict[str, Any]] = {
 }
 
 
-def show_dataset(root: str, *, limit: int, console: Console) -> None:
+def show_dataset(store: Store, *, limit: int, console: Console) -> None:
     """Print the current videos of a dataset, each with its first caption, and their sums.
 
     Raises:
@@ -42,7 +43,7 @@ def show_dataset(root: str, *, limit: int, console: Console) -> None:
     """
     if limit < 1:
         raise SettingsError(f"limit is {limit}; expected a number from 1 on")
-    connection = connect(root)
+    connection = connect(store)
     rows = connection.execute(
         """SELECT video_id, uri, status, error_kind, duration_s, n_scenes, n_clips, caption
            FROM videos LEFT JOIN (SELECT video_id, caption FROM clips WHERE clip_index = 0)
@@ -85,17 +86,17 @@ def show_dataset(root: str, *, limit: int, console: Console) -> None:
     _say_limits(connection, console)
 
 
-def show_video(root: str, video: str, *, scenes: bool, console: Console) -> None:
+def show_video(store: Store, video: str, *, scenes: bool, console: Console) -> None:
     """Print one video's clips with times and captions, and its scenes if asked.
 
     Args:
-        root: the dataset.
+        store: the dataset's.
         video: a video_id or the beginning of one, a uri or the end of one.
         scenes: print the scenes too.
         console: where to.
     """
-    connection = connect(root)
-    video_id, uri, status, error_kind, message = _find(connection, root, video)
+    connection = connect(store)
+    video_id, uri, status, error_kind, message = _find(connection, store.root, video)
     console.print(f"[bold]{cell(to_path(uri))}[/bold]  {video_id}")
     console.print(status if error_kind is None else f"{status}: {error_kind}: {cell(message)}")
     clips = connection.execute(

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from flexivideo.errors import SettingsError
 from jobs.show import cell
+from pipeline.store import Store
 from pipeline.views import connect
 
 __all__ = ["print_json", "print_tables"]
@@ -26,13 +27,13 @@ __all__ = ["print_json", "print_tables"]
 NARROWEST = 14
 
 
-def print_tables(root: str, query: str, *, console: Console) -> None:
+def print_tables(store: Store, query: str, *, console: Console) -> None:
     """Print the result of each statement that has one.
 
     Raises:
         SettingsError: if DuckDB refuses the query; the message is DuckDB's.
     """
-    for names, rows in _results(root, query):
+    for names, rows in _results(store, query):
         if len(names) * NARROWEST > console.width:  # a row as lines
             for row in rows:
                 for name, value in zip(names, row, strict=True):
@@ -45,21 +46,21 @@ def print_tables(root: str, query: str, *, console: Console) -> None:
         console.print(table)
 
 
-def print_json(root: str, query: str, *, out: TextIO) -> None:
+def print_json(store: Store, query: str, *, out: TextIO) -> None:
     """Write one JSON object a row: bytes in base64, times in ISO 8601, numbers that are none null.
 
     Raises:
         SettingsError: if DuckDB refuses the query; the message is DuckDB's.
     """
-    for names, rows in _results(root, query):
+    for names, rows in _results(store, query):
         for row in rows:
             plain = {name: _plain(value) for name, value in zip(names, row, strict=True)}
             out.write(json.dumps(plain, default=str) + "\n")
 
 
-def _results(root: str, query: str) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
+def _results(store: Store, query: str) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
     """Column names and rows of each statement's result."""
-    connection = connect(root)
+    connection = connect(store)
     try:
         query.encode("utf-8")
         statements = connection.extract_statements(query)

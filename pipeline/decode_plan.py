@@ -48,6 +48,7 @@ class DecodePlan:
         threads: decoder threads of one worker.
         store: how object stores are reached.
         root: dataset that holds the scenes of videos which are segmented already.
+        root_store: how its store is reached.
     """
 
     segmentation: Segmentation
@@ -57,6 +58,7 @@ class DecodePlan:
     threads: int = 1
     store: StoreSettings = field(default_factory=StoreSettings)
     root: str | None = None
+    root_store: StoreSettings = field(default_factory=StoreSettings)
 
     def to_json(self) -> str:
         """As JSON text; :meth:`from_json` reads it back equal."""
@@ -74,4 +76,5 @@ class DecodePlan:
             threads=parts["threads"],
             store=StoreSettings(**parts["store"]),
             root=parts["root"],
+            root_store=StoreSettings(**parts["root_store"]),
         )

@@ -15,6 +15,7 @@ from pipeline.clip_rows import outcome_row
 from pipeline.decode_plan import DecodePlan
 from pipeline.outcomes import ErrorKind
 from pipeline.records import DECODED_SCHEMA, VideoRef
+from pipeline.store import open_store
 from pipeline.stored_scenes import StoredScenes
 from pipeline.supervisor import ChildDied, DecodeChild
 from pipeline.verdicts import Verdict, outcome_of, quarantine
@@ -28,7 +29,8 @@ class DecodeStage:
     def __init__(self, plan: DecodePlan, child: DecodeChild | None = None) -> None:
         self._plan = plan
         self._child = child or DecodeChild(plan)
-        self._stored = None if plan.root is None else StoredScenes(plan.root)
+        root = plan.root and open_store(plan.root, plan.root_store)
+        self._stored = StoredScenes(root) if root else None
 
     def __call__(self, refs: pa.Table) -> Iterator[pa.Table]:
         """Rows of ``DECODED_SCHEMA`` for a table of ``REF_SCHEMA``, as they come."""

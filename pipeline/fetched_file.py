@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
-from flexivideo.errors import SourceUnavailable
+from flexivideo.errors import SourceUnavailable, StoreError
 from pipeline.outcomes import ErrorKind
 
 __all__ = ["FetchedFile"]
@@ -34,7 +34,8 @@ class FetchedFile(io.RawIOBase):
         """Ask for the first blocks.
 
         Args:
-            fetch: gives the bytes from one place to another, not included, some time.
+            fetch: gives the bytes from one place to another, not included, some time, or a
+                StoreError.
             size_bytes: how many there are.
             beat: called while somebody waits.
 
@@ -116,9 +117,9 @@ class FetchedFile(io.RawIOBase):
                 continue
             except CancelledError as error:
                 raise ValueError("the file is closed") from error
-            except SourceUnavailable:
+            except StoreError as error:
                 del self._coming[block]  # whoever reads on asks again
-                raise
+                raise SourceUnavailable(error.error_kind, error.detail) from error
             self._keep(block, content)
         # Others that have come in the meantime need not stay in memory.
         for index in [index for index, future in self._coming.items() if _is_here(future)]:

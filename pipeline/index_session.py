@@ -2,16 +2,16 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 
-import pyarrow.parquet as pq
-
-from flexivideo.errors import LeaseLost
+from flexivideo.errors import LeaseLost, SettingsError
 from pipeline.run_lease import Clock, KilledRun, Lease, acquire, utc_now
 from pipeline.schemas import VIDEOS
-from pipeline.store import Store
-from pipeline.tables import part_name, part_sequence, write_part
+from pipeline.store import UNFINISHED, Store
+from pipeline.tables import n_rows, part_name, part_sequence, write_part
 
 __all__ = ["IndexSession", "open_for_index"]
 
@@ -21,6 +21,9 @@ ROLE = "index"
 DATA_TABLES = ("scenes", "clips", "embeddings", "thumbnails")
 
 RENEWALS_PER_LEASE = 3
+
+# A footer in an object store is a wait, not work.
+FOOTERS_AT_ONCE = 16
 
 
 class IndexSession:
@@ -104,7 +107,7 @@ def remove_orphans(store: Store) -> list[str]:
 
     Files that are not called as a part is, anybody may have put there: they stay.
     """
-    removed = [path for path in store.list(".staging") if path.endswith(".partial")]
+    removed = [path for path in store.list(".staging") if path.endswith(UNFINISHED)]
     committed = _committed_sequences(store)
     for table in DATA_TABLES:
         for path in store.list(table):
@@ -117,22 +120,30 @@ def remove_orphans(store: Store) -> list[str]:
 
 
 def _seal(store: Store) -> int:
-    """Take the next sequence number with an empty part, so that no predecessor can use it."""
+    """Take the next sequence number with an empty part, so that no predecessor can use it.
+
+    Raises:
+        SettingsError: if the store gives a name twice, so that nobody would be kept from anything.
+    """
     used = [part_sequence(path) for path in store.list("videos")]
     sequence = max((number for number in used if number is not None), default=-1) + 1
     while not write_part(store, f"videos/{part_name(sequence)}", VIDEOS, []):
         sequence += 1  # a predecessor's last commit came in between
+    if write_part(store, f"videos/{part_name(sequence)}", VIDEOS, []):
+        raise SettingsError(
+            f"the store of {store.root!r} replaced an object that was to be created only if it was "
+            f"absent; expected one that honours If-None-Match and If-Match"
+        )
     return sequence
 
 
 def _committed_sequences(store: Store) -> set[int]:
     """Sequence numbers with a ``videos`` part that is no seal."""
-    committed = set()
-    for path in store.list("videos"):
-        sequence = part_sequence(path)
-        if sequence is not None and pq.read_metadata(store.local_path(path)).num_rows:
-            committed.add(sequence)
-    return committed
+    parts = {path: part_sequence(path) for path in store.list("videos")}
+    numbered = {path: number for path, number in parts.items() if number is not None}
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        counts = pool.map(partial(n_rows, store), numbered)
+        return {number for number, count in zip(numbered.values(), counts, strict=True) if count}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
 from pipeline.records import KnownScene
 from pipeline.settings import SegmentationSettings
+from pipeline.store import Store
 from pipeline.stored_scenes import StoredScenes
 from pipeline.views import connect
 
@@ -20,20 +21,20 @@ class IndexedScenes:
         segmentation: the sampling and segmentation under which all its scenes stand.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, store: Store) -> None:
         """Open the dataset.
 
         Raises:
             DatasetError: if there is none, or its scenes stand under several segmentations.
         """
-        self._connection, self._stored = connect(root), StoredScenes(root)
+        self._connection, self._stored = connect(store), StoredScenes(store)
         # By its commit a video's rows are found without reading the other commits' parts.
         self._connection.execute(
             """CREATE TEMP TABLE whole AS SELECT video_id, scenes_commit_id
                FROM videos WHERE status = $status""",
             {"status": Status.SUCCESS.value},
         )
-        self.segmentation = self._segmentation(root)
+        self.segmentation = self._segmentation(store.root)
 
     def of(self, video_id: str) -> tuple[KnownScene, ...] | None:
         """The scenes of a video that the dataset holds whole; None if it does not."""

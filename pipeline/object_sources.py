@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from flexivideo.errors import SettingsError, SourceUnavailable
+from flexivideo.errors import SettingsError, StoreError
 from pipeline.fetched_file import FetchedFile
 from pipeline.identity import video_id
 from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
@@ -50,7 +50,7 @@ def listed_videos(
                 yield _ref(found)
             elif not found.uri.endswith("/"):  # what some tools make for a folder
                 left[extension] += 1
-    except SourceUnavailable as error:
+    except StoreError as error:
         what = "look at the network and the store, then run again"
         if error.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
             what = "expected a bucket at the endpoint that these credentials may list"

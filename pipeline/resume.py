@@ -28,7 +28,7 @@ def undone(store: Store, identity: RunIdentity, refs: Iterable[VideoRef]) -> Ite
     scenes.
     """
     try:
-        connection = connect(store.root)
+        connection = connect(store)
     except DatasetError:  # nothing has been written yet
         yield from refs
         return

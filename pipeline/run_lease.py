@@ -115,7 +115,7 @@ def acquire(
     """
     path = f"leases/{role}.json"
     content = store.read(path)
-    before = LeaseRecord.parse(store.local_path(path), content)
+    before = LeaseRecord.parse(store.uri(path), content)
     now = clock()
     if before is not None and not before.is_free(now):
         raise LeaseHeld(
@@ -175,7 +175,7 @@ class Lease:
             # A swap whose reply was lost may have landed, so what stands there is looked at again;
             # the token says whether it is ours, since no two takers have the same.
             content = self._store.read(self._path)
-            record = LeaseRecord.parse(self._store.local_path(self._path), content)
+            record = LeaseRecord.parse(self._store.uri(self._path), content)
             if record is not None and record.token == self.record.token:
                 self.record = replace(record, nonce=secrets.token_hex(8), **changes)
                 if self._store.compare_and_swap(self._path, content, self.record.content()):

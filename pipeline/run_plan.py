@@ -94,6 +94,7 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
             spec=spec,
             store=settings.store,
             root=root,
+            root_store=settings.root_store,
         ),
         caption=CaptionPlan(
             settings=asked,

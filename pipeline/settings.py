@@ -16,6 +16,7 @@ __all__ = [
     "CommitSettings",
     "DecodeSettings",
     "IndexSettings",
+    "OutStoreSettings",
     "PackingSettings",
     "PoolSettings",
     "SegmentationSettings",
@@ -188,13 +189,23 @@ class StoreSettings:
     requester_pays: bool = False
 
     def __post_init__(self) -> None:
-        address = urlsplit(self.endpoint_url or "https://")
-        if address.scheme not in ("http", "https") or address.username or address.password:
-            # Not the address itself: it may hold a secret, and settings are stored.
-            raise SettingsError(
-                "endpoint_url is no plain http:// or https:// address; expected one without a "
-                "name or password in it: those belong in the environment or a profile"
-            )
+        _check_address("endpoint_url", self.endpoint_url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutStoreSettings:
+    """How the dataset's store is reached, where that differs from the videos'.
+
+    Attributes:
+        out_endpoint_url: Address of the S3 store of the dataset. Default: endpoint_url.
+        out_profile: Name in the credentials file for the dataset. Default: profile.
+    """
+
+    out_endpoint_url: str | None = None
+    out_profile: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_address("out_endpoint_url", self.out_endpoint_url)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,3 +243,22 @@ class IndexSettings:
     pools: PoolSettings = field(default_factory=PoolSettings)
     commit: CommitSettings = field(default_factory=CommitSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    out_store: OutStoreSettings = field(default_factory=OutStoreSettings)
+
+    @property
+    def root_store(self) -> StoreSettings:
+        """How the dataset's store is reached: always with credentials, at our own costs."""
+        return StoreSettings(
+            endpoint_url=self.out_store.out_endpoint_url or self.store.endpoint_url,
+            profile=self.out_store.out_profile or self.store.profile,
+        )
+
+
+def _check_address(name: str, address: str | None) -> None:
+    parts = urlsplit(address or "https://")
+    if parts.scheme not in ("http", "https") or parts.username or parts.password:
+        # Not the address itself: it may hold a secret, and settings are stored.
+        raise SettingsError(
+            f"{name} is no plain http:// or https:// address; expected one without a name or "
+            f"password in it: those belong in the environment or a profile"
+        )

@@ -5,31 +5,36 @@ object if it still is what it was, read, list, delete. Object stores come behind
 """
 
 import fcntl
+import io
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
+
+from fsspec import AbstractFileSystem
 
 from flexivideo.errors import SettingsError
-from pipeline.local_uri import to_path
+from pipeline.local_uri import S3_SCHEME, to_path
+from pipeline.settings import StoreSettings
 
-__all__ = ["LocalStore", "Store", "open_store"]
+__all__ = ["UNFINISHED", "LocalStore", "Store", "open_store"]
 
 # Unfinished files; on the same disk as the rest, so that a link can publish them.
-STAGING = ".staging"
+STAGING, UNFINISHED = ".staging", ".partial"
 
 
 class Store(Protocol):
     """A root and the objects under it, named by paths with forward slashes."""
 
     root: str
+    filesystem: AbstractFileSystem | None  # what DuckDB finds the objects with; None: its own
 
-    def staging_file(self) -> Path:
-        """A new empty local file to write an object into."""
+    def staging_file(self) -> BinaryIO:
+        """A new empty local file to write an object into; to close it is to forget it."""
 
-    def create_if_absent(self, path: str, finished: Path) -> bool:
+    def create_if_absent(self, path: str, finished: BinaryIO) -> bool:
         """Publish a staging file under a name, durably, unless the name is taken; it is used up."""
 
     def compare_and_swap(self, path: str, expected: bytes | None, new: bytes) -> bool:
@@ -44,8 +49,19 @@ class Store(Protocol):
     def delete(self, path: str) -> None:
         """Remove an object if it is there."""
 
-    def local_path(self, path: str) -> str:
-        """What Arrow and DuckDB open."""
+    def open(self, path: str) -> BinaryIO:
+        """An object as a file that can be read anywhere; FileNotFoundError if it is absent."""
+
+    def uri(self, path: str) -> str:
+        """What an object is called by those who read the dataset."""
+
+
+class _StagedFile(io.FileIO):
+    """A file that is gone when it is closed, unless a link to it was made, or it is gone anyway."""
+
+    def close(self) -> None:
+        super().close()
+        Path(str(self.name)).unlink(missing_ok=True)
 
 
 class LocalStore:
@@ -53,27 +69,24 @@ class LocalStore:
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
+        self.filesystem: AbstractFileSystem | None = None
 
-    def staging_file(self) -> Path:
+    def staging_file(self) -> BinaryIO:
         """See :class:`Store`."""
         folder = Path(self.root, STAGING)
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, suffix=".partial")
-        os.close(handle)
-        return Path(name)
+        return _StagedFile(folder / f"{secrets.token_hex(8)}{UNFINISHED}", "x+")
 
-    def create_if_absent(self, path: str, finished: Path) -> bool:
+    def create_if_absent(self, path: str, finished: BinaryIO) -> bool:
         """See :class:`Store`: a hard link cannot replace what is there."""
         target = Path(self.root, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sync(finished)
-        try:
-            finished.chmod(0o644)
-            os.link(finished, target)
-        except FileExistsError:
-            return False
-        finally:
-            finished.unlink(missing_ok=True)
+        with finished:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.fsync(finished.fileno())
+            try:
+                os.link(finished.name, target)
+            except FileExistsError:
+                return False
         _sync(target.parent)
         return True
 
@@ -82,7 +95,7 @@ class LocalStore:
         with self._lock():
             if self.read(path) != expected:
                 return False
-            staged, target = self.staging_file(), Path(self.root, path)
+            staged, target = Path(self.root, STAGING, "swapped"), Path(self.root, path)
             staged.write_bytes(new)
             _sync(staged)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +121,11 @@ class LocalStore:
         """See :class:`Store`."""
         Path(self.root, path).unlink(missing_ok=True)
 
-    def local_path(self, path: str) -> str:
+    def open(self, path: str) -> BinaryIO:
+        """See :class:`Store`."""
+        return open(os.path.join(self.root, path), "rb")
+
+    def uri(self, path: str) -> str:
         """See :class:`Store`."""
         return os.path.join(self.root, path)
 
@@ -121,11 +138,16 @@ class LocalStore:
             yield
 
 
-def open_store(root: str) -> LocalStore:
+def open_store(root: str, settings: StoreSettings = StoreSettings()) -> Store:
     """Store of a root; nothing is made before something is written.
 
+    Args:
+        root: a folder, or ``s3://bucket`` or ``s3://bucket/prefix``.
+        settings: how an object store is reached.
+
     Raises:
-        SettingsError: if the root is a URL, has no usable name, or exists and is no folder.
+        SettingsError: if the root is of another kind, has no usable name, exists and is no folder,
+            or is in a bucket that cannot be listed.
     """
     path = to_path(root)
     if not path or "\\" in path or not _is_utf8(path):
@@ -133,8 +155,15 @@ def open_store(root: str) -> LocalStore:
             f"root {root!r} cannot be used; expected a name of UTF-8 characters without a "
             f"backslash, which the Parquet readers' globs could find"
         )
+    if path.startswith(S3_SCHEME):
+        from pipeline.object_root import ObjectRoot  # with s3fs, which folders do not need
+
+        return ObjectRoot(path, settings)
     if "://" in path:
-        raise SettingsError(f"root {root!r} is a URL; this release writes to local folders")
+        raise SettingsError(
+            f"root {root!r} is a URL of another kind; this release writes to local folders and to "
+            f"s3://"
+        )
     if os.path.lexists(path) and not os.path.isdir(path):
         raise SettingsError(f"root {root!r} is a file; expected a folder, or a name that is free")
     return LocalStore(path)

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 
 from pipeline.identity import commit_sequence
 from pipeline.records import KNOWN_SCENE_TYPE, KnownScene
-from pipeline.store import open_store
+from pipeline.store import Store
 from pipeline.tables import part_sequence
 
 __all__ = ["StoredScenes"]
@@ -15,8 +15,8 @@ COLUMNS = [field.name for field in KNOWN_SCENE_TYPE]
 class StoredScenes:
     """Looks up one video at a time; holds the names of parts, and nothing of the videos."""
 
-    def __init__(self, root: str) -> None:
-        self._store = open_store(root)
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._parts: dict[int | None, str] = {}
 
     def of(self, video_id: str, commit_id: str) -> tuple[KnownScene, ...] | None:
@@ -27,12 +27,13 @@ class StoredScenes:
         if sequence not in self._parts:
             return None
         try:
-            rows = pq.read_table(
-                self._store.local_path(self._parts[sequence]),
-                columns=[*COLUMNS, "scene_index"],
-                filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
-                partitioning=None,
-            ).sort_by("scene_index")
+            with self._store.open(self._parts[sequence]) as part:
+                rows = pq.read_table(
+                    part,
+                    columns=[*COLUMNS, "scene_index"],
+                    filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
+                    partitioning=None,
+                ).sort_by("scene_index")
         except FileNotFoundError:  # gone since it was listed
             self._parts = {}
             return None

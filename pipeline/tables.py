@@ -8,7 +8,14 @@ import pyarrow.parquet as pq
 
 from pipeline.store import Store
 
-__all__ = ["SEQUENCE_DIGITS", "PartWriter", "part_name", "part_sequence", "write_part"]
+__all__ = [
+    "SEQUENCE_DIGITS",
+    "PartWriter",
+    "n_rows",
+    "part_name",
+    "part_sequence",
+    "write_part",
+]
 
 ROW_GROUP_ROWS = 100_000
 
@@ -35,6 +42,13 @@ def part_sequence(path: str) -> int | None:
     digits = name.removeprefix("part-").removesuffix(".parquet")
     is_part = len(digits) == SEQUENCE_DIGITS and digits.isascii() and digits.isdecimal()
     return int(digits) if is_part and name == part_name(int(digits)) else None
+
+
+def n_rows(store: Store, path: str) -> int:
+    """Rows of a part, as its footer says."""
+    with store.open(path) as file:
+        count: int = pq.read_metadata(file).num_rows
+    return count
 
 
 class PartWriter:
@@ -69,7 +83,7 @@ class PartWriter:
     def discard(self) -> None:
         """Leave no trace."""
         self._writer.close()
-        self._staged.unlink(missing_ok=True)
+        self._staged.close()
 
     def _make_batch(self) -> None:
         # A row each would take a hundred times its bytes in buffers and objects.

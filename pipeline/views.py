@@ -10,13 +10,12 @@ from fnmatch import fnmatch
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
 from pipeline.schemas import PARTITIONS, TABLES
 from pipeline.store import Store, open_store
-from pipeline.tables import SEQUENCE_DIGITS, part_sequence
+from pipeline.tables import SEQUENCE_DIGITS, n_rows, part_sequence
 
 __all__ = ["connect"]
 
@@ -37,8 +36,8 @@ COMMIT_COLUMNS = {
 }
 
 
-def connect(root: str) -> duckdb.DuckDBPyConnection:
-    """Connection with the views of a dataset.
+def connect(root: str | Store) -> duckdb.DuckDBPyConnection:
+    """Connection with the views of a dataset, named by its root or already opened.
 
     They are videos (the current row of each), all_videos, scenes, clips, embeddings, thumbnails,
     runs and settings. A table that has no part yet is an empty view of its schema, also later;
@@ -47,14 +46,16 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
     Raises:
         DatasetError: if there is no dataset under the root, or no video in it yet.
     """
-    store = open_store(root)
+    store = open_store(root) if isinstance(root, str) else root
     if not _holds_videos(store):
         raise DatasetError(
-            f"there is no dataset in {root!r}: no video under {os.path.join(root, 'videos')}; "
+            f"there is no dataset in {store.root!r}: no video under {store.uri('videos')}; "
             f"expected the --out of an index run that has finished one"
         )
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
+    if store.filesystem is not None:
+        connection.register_filesystem(store.filesystem)
     for table in TABLES:
         _source(connection, store.root, table, has_parts=_has_parts(store, table))
     # Commit ids sort as the commits do; the latest one of a video is its current row. That a file
@@ -79,9 +80,7 @@ def connect(root: str) -> duckdb.DuckDBPyConnection:
 def _holds_videos(store: Store) -> bool:
     """Whether anything is committed: what a run begins with is an empty part."""
     return any(
-        pq.read_metadata(store.local_path(path)).num_rows
-        for path in store.list("videos")
-        if part_sequence(path) is not None
+        n_rows(store, path) for path in store.list("videos") if part_sequence(path) is not None
     )
 
 

@@ -1,5 +1,6 @@
 """What the tests share: one Ray cluster a session, the folder of real material, fixed seeds."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,31 @@ def ray_cluster():
 
     with cluster() as resources:
         yield resources
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory):
+    """Three videos of two, three and four clips, one without a byte, and a text."""
+    from synthetic_media import textured_shots, write_video
+
+    folder = tmp_path_factory.mktemp("archive")
+    for number in range(3):
+        frames = textured_shots(np.random.default_rng(number), 2 + number, 40)
+        write_video(folder / f"{number}.mp4", frames)
+    (folder / "empty.mp4").touch()
+    (folder / "notes.txt").write_text("not a video")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(archive, tmp_path_factory):
+    """The archive's index, and what the run printed."""
+    from index_job import index
+
+    root = tmp_path_factory.mktemp("undisturbed")
+    done = index(archive, root, "--json")
+    assert done.returncode == 0, done.stderr
+    return root, [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture(scope="session")

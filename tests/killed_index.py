@@ -7,22 +7,26 @@ import os
 import signal
 import sys
 
+from pipeline.object_root import ObjectRoot
 from pipeline.store import LocalStore
 
 last, arguments = int(sys.argv[1]), sys.argv[2:]
 changes = 0
-publish = LocalStore.create_if_absent
 
 
-def publish_or_die(self: LocalStore, path: str, finished) -> bool:  # type: ignore[no-untyped-def]
-    global changes
-    changes += 1
-    if changes == last:
-        os.killpg(os.getpgid(0), signal.SIGKILL)
-    return publish(self, path, finished)
+def dies_at_last(publish):
+    def publish_or_die(self, path, finished) -> bool:
+        global changes
+        changes += 1
+        if changes == last:
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+        return publish(self, path, finished)
+
+    return publish_or_die
 
 
-LocalStore.create_if_absent = publish_or_die  # type: ignore[method-assign]
+for store in (LocalStore, ObjectRoot):
+    store.create_if_absent = dies_at_last(store.create_if_absent)
 
 if __name__ == "__main__":
     from jobs.cli import main

@@ -1,7 +1,7 @@
 """A real S3 server (SeaweedFS) on this machine, and a proxy before it that breaks replies.
 
-Faults are counted, not drawn: the n-th reply to a GET of an object is broken in the way that the
-test names, so that a failure can be run again.
+Faults are counted, not drawn: the n-th reply of a kind is broken in the way that the test names,
+so that a failure can be run again.
 """
 
 import asyncio
@@ -21,13 +21,22 @@ import s3fs
 from aiohttp import web
 
 START_S = 60
+
+# Longer than a client waits whose patience the tests have made short.
+LATE_S = 1.0
 SLOW_DOWN = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code>'
     "<Message>Reduce your request rate.</Message></Error>"
 )
 
-# What becomes of the n-th GET of an object, counted from 0; None: nothing.
+# What becomes of the n-th of the requests that count, from 0; None: nothing.
 Faults = Callable[[int], str | None]
+Counts = Callable[[web.Request], bool]
+
+
+def ranges(request: web.Request) -> bool:
+    """The requests for a part of an object."""
+    return request.method == "GET" and "Range" in request.headers
 
 
 def client(endpoint_url: str) -> s3fs.S3FileSystem:
@@ -105,16 +114,17 @@ def _free_ports(number: int) -> list[int]:
 
 
 class FaultyProxy:
-    """Before a server; ``faults`` may be set between requests.
+    """Before a server; which requests it breaks is set by :meth:`begin`.
 
     Attributes:
         address: where it listens.
-        faults: what becomes of which GET of an object.
-        n_gets: how many there were.
+        n_counted: requests that counted so far.
+        n_broken: of these, how many were broken.
     """
 
     def __init__(self, upstream: str) -> None:
-        self._upstream, self.faults, self.n_gets = upstream, lambda n: None, 0
+        self._upstream = upstream
+        self.begin(lambda n: None)
         self._loop, started = asyncio.new_event_loop(), threading.Event()
         self._ends = asyncio.Event()
         self._thread = threading.Thread(
@@ -128,9 +138,10 @@ class FaultyProxy:
         self._loop.call_soon_threadsafe(self._ends.set)
         self._thread.join()
 
-    def begin(self, faults: Faults) -> None:
-        """Count from 0 again, with these faults."""
-        self.faults, self.n_gets = faults, 0
+    def begin(self, faults: Faults, *, of: Counts = ranges) -> None:
+        """Count such requests from 0 again, with these faults."""
+        self._faults, self._counts = faults, of
+        self.n_counted = self.n_broken = 0
 
     async def _serve(self, started: threading.Event) -> None:
         self._session = aiohttp.ClientSession(auto_decompress=False)
@@ -148,8 +159,9 @@ class FaultyProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         fault = None
-        if request.method == "GET" and "Range" in request.headers:
-            fault, self.n_gets = self.faults(self.n_gets), self.n_gets + 1
+        if self._counts(request):
+            fault, self.n_counted = self._faults(self.n_counted), self.n_counted + 1
+            self.n_broken += fault is not None
         if fault == "slow down":
             return web.Response(status=503, text=SLOW_DOWN, content_type="application/xml")
         if fault == "reset":
@@ -166,6 +178,13 @@ class FaultyProxy:
             headers.popall("Transfer-Encoding", None)
             if request.method != "HEAD":
                 headers["Content-Length"] = str(len(content))
+            if fault in ("lost reply", "late reply"):
+                if fault == "late reply":
+                    await asyncio.sleep(LATE_S)
+                request.transport.abort()
+                return web.Response()
+            if fault == "lie":
+                content = bytes(byte ^ 1 for byte in content)
             if fault == "other version":
                 headers["ETag"] = '"0123456789abcdef0123456789abcdef"'
             if fault == "other place":

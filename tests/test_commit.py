@@ -1,6 +1,7 @@
 """A video appears whole or not at all, whatever stops the writer, and never twice."""
 
 import dataclasses
+import json
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from dataset_helpers import (
     video_rows,
     writing,
 )
+from s3_server import client
 
-from flexivideo.errors import DatasetError, LeaseLost
+from flexivideo.errors import DatasetError, LeaseLost, SettingsError
 from pipeline.assembly import Assembler, CompleteVideo
 from pipeline.commit import Committer
 from pipeline.index_session import open_for_index
@@ -25,8 +27,9 @@ from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
 from pipeline.resume import undone
 from pipeline.run_identity import RunIdentity
-from pipeline.settings import CommitSettings
-from pipeline.store import LocalStore
+from pipeline.settings import CommitSettings, StoreSettings
+from pipeline.store import LocalStore, open_store
+from pipeline.tables import n_rows
 from pipeline.views import connect
 
 ARABIC_ZERO = "\u0660"  # a decimal digit to Python
@@ -39,23 +42,26 @@ class Crash(BaseException):
     """The machine stops."""
 
 
-class CrashingStore(LocalStore):
-    """A disk whose machine stops just before, or just after, its n-th change."""
+class CrashingStore:
+    """A store whose user's machine stops just before, or just after, its n-th change."""
 
-    def __init__(self, root, crash_at, *, after):
-        super().__init__(root)
+    def __init__(self, store, crash_at, *, after):
+        self._store = store
         self.n_changes, self._crash_at, self._after = 0, crash_at, after
 
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
     def create_if_absent(self, path, finished):
-        return self._change(super().create_if_absent, path, finished)
+        return self._change(self._store.create_if_absent, path, finished)
 
     def compare_and_swap(self, path, expected, new):
-        return self._change(super().compare_and_swap, path, expected, new)
+        return self._change(self._store.compare_and_swap, path, expected, new)
 
     def delete(self, path):
         if self._crash_at is not None and self.n_changes >= self._crash_at:
             return None  # a machine that stopped cleans nothing up
-        return super().delete(path)
+        return self._store.delete(path)
 
     def _change(self, change, *arguments):
         if self._crash_at is not None and self.n_changes >= self._crash_at:
@@ -73,10 +79,10 @@ def index(store, refs=REFS, *, hours_later=0):
     commit_videos(store, list(undone(store, identity, refs)), identity=identity, clock=clock)
 
 
-def current(root):
+def current(store):
     """The dataset as readers see it, less what differs from run to run."""
     try:
-        connection = connect(str(root))
+        connection = connect(store)
     except DatasetError:
         return {}
     tables = {}
@@ -91,10 +97,10 @@ def current(root):
     return tables
 
 
-def assert_whole(root):
+def assert_whole(store):
     """Every video that a reader sees has all its rows in every table."""
-    if current(root):
-        counts = connect(str(root)).execute(
+    if current(store):
+        counts = connect(store).execute(
             """SELECT n_clips, n_scenes,
                  (SELECT count(*) FROM clips c WHERE c.video_id = v.video_id),
                  (SELECT count(*) FROM scenes s WHERE s.video_id = v.video_id),
@@ -109,18 +115,30 @@ def assert_whole(root):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    root = tmp_path_factory.mktemp("undisturbed")
-    index(LocalStore(str(root)))
-    return current(root)
+    store = LocalStore(str(tmp_path_factory.mktemp("undisturbed")))
+    index(store)
+    return current(store)
 
 
 def number_of_changes():
     import tempfile
 
     with tempfile.TemporaryDirectory() as root:
-        store = CrashingStore(root, None, after=False)
+        store = CrashingStore(LocalStore(root), None, after=False)
         index(store)
         return store.n_changes
+
+
+def crash_and_go_on(store, undisturbed, crash_at, *, after):
+    with pytest.raises(Crash):
+        index(CrashingStore(store, crash_at - (not after), after=after))
+    assert_whole(store)
+    index(store, hours_later=2)
+    assert_whole(store)
+    assert current(store) == undisturbed
+    for table in DATA_TABLES:  # plain globs show each row once
+        n_stored = sum(n_rows(store, part) for part in store.list(table))
+        assert n_stored == len(undisturbed[table])
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -128,15 +146,15 @@ def number_of_changes():
 def test_a_crash_at_any_change_then_another_run_equals_an_undisturbed_one(
     tmp_path, undisturbed, crash_at, after
 ):
-    with pytest.raises(Crash):
-        index(CrashingStore(str(tmp_path), crash_at - (not after), after=after))
-    assert_whole(tmp_path)
-    index(LocalStore(str(tmp_path)), hours_later=2)
-    assert_whole(tmp_path)
-    assert current(tmp_path) == undisturbed
-    for table in DATA_TABLES:  # plain globs show each row once
-        rows = pq.read_table([str(part) for part in parts(tmp_path, table)], partitioning=None)
-        assert rows.num_rows == len(undisturbed[table])
+    crash_and_go_on(LocalStore(str(tmp_path)), undisturbed, crash_at, after=after)
+
+
+# From the lease through the first commit, whose changes repeat, to the lease again.
+@pytest.mark.parametrize("crash_at", [*range(1, 12), number_of_changes()])
+def test_so_does_a_crash_over_an_object_store(s3_server, undisturbed, crash_at):
+    client(s3_server).makedirs(f"crashes-{crash_at}")
+    store = open_store(f"s3://crashes-{crash_at}/index", StoreSettings(endpoint_url=s3_server))
+    crash_and_go_on(store, undisturbed, crash_at, after=True)
 
 
 def test_a_second_run_has_nothing_to_do(tmp_path):
@@ -153,7 +171,7 @@ def test_a_new_model_does_all_again_and_its_rows_are_the_current_ones(tmp_path):
     commit_videos(store, REFS, identity=other, run_id="second")
     rows = connect(store.root).execute("SELECT DISTINCT model_id FROM clips").fetchall()
     assert rows == [(other.model_id,)]
-    assert len(current(tmp_path)["scenes"]) == 3 * 6
+    assert len(current(LocalStore(str(tmp_path)))["scenes"]) == 3 * 6
 
 
 def test_what_is_tried_again_by_a_later_run_is_what_the_videos_are_not_at_fault_for(tmp_path):
@@ -211,6 +229,20 @@ def test_no_row_of_a_video_that_was_refused_after_its_first_clips_is_stored(tmp_
     assert [parts(tmp_path, table) for table in DATA_TABLES] == [[]] * len(DATA_TABLES)
 
 
+class CarelessStore(LocalStore):
+    """Replaces what it was to create, as some object stores do."""
+
+    def create_if_absent(self, path, finished):
+        self.delete(path)
+        return super().create_if_absent(path, finished)
+
+
+def test_a_store_that_replaces_what_is_there_holds_no_dataset(tmp_path):
+    with pytest.raises(SettingsError, match="If-None-Match"):
+        index(CarelessStore(str(tmp_path)))
+    assert json.loads((tmp_path / "leases" / "index.json").read_text())["released"]
+
+
 @contextmanager
 def sleeper(store, clock):
     """A committer with one video, whose lease is short."""
@@ -226,7 +258,7 @@ def sleeper(store, clock):
 
 
 def assert_only_the_successor_committed(root):
-    assert_whole(root)
+    assert_whole(LocalStore(str(root)))
     uris = connect(str(root)).execute("SELECT uri FROM videos ORDER BY uri").fetchall()
     assert uris == [(ref.uri,) for ref in REFS[1:]]
     assert all(len(parts(root, table)) == 2 for table in DATA_TABLES)
@@ -298,12 +330,12 @@ def test_a_store_that_fails_leaves_whole_videos_and_the_next_run_mends_it(
             committer.commit()
         with pytest.raises(RuntimeError, match="new session"):
             committer.commit()  # its number may be a hole, which a successor would not seal
-    assert_whole(tmp_path)
+    assert_whole(LocalStore(str(tmp_path)))
     committed = table == "videos" and after
-    assert len(current(tmp_path).get("videos", [])) == (3 if committed else 0)
+    assert len(current(LocalStore(str(tmp_path))).get("videos", [])) == (3 if committed else 0)
     index(LocalStore(str(tmp_path)))
-    assert_whole(tmp_path)
-    assert current(tmp_path) == undisturbed
+    assert_whole(LocalStore(str(tmp_path)))
+    assert current(LocalStore(str(tmp_path))) == undisturbed
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path):
@@ -331,8 +363,8 @@ def test_a_committer_that_is_left_commits_what_is_whole(tmp_path):
 
     with pytest.raises(KeyError):
         run_into_an_error()
-    assert_whole(tmp_path)
-    assert len(current(tmp_path)["videos"]) == 1
+    assert_whole(LocalStore(str(tmp_path)))
+    assert len(current(LocalStore(str(tmp_path)))["videos"]) == 1
 
 
 def test_several_videos_share_a_commit_and_rows_are_sorted(tmp_path):
@@ -382,4 +414,4 @@ def test_refs_travel_as_dataclasses():
 
 
 def test_staging_files_are_on_the_disk_of_the_root(tmp_path):
-    assert Path(LocalStore(str(tmp_path)).staging_file()).is_relative_to(tmp_path)
+    assert Path(LocalStore(str(tmp_path)).staging_file().name).is_relative_to(tmp_path)

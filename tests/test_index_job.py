@@ -7,65 +7,13 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
-import numpy as np
 import pytest
-from s3_server import FaultyProxy, client
-from synthetic_media import textured_shots, write_video
+from index_job import FLEXIVIDEO, KILLED, dataset, index
 
 from pipeline.views import connect
 
 pytestmark = pytest.mark.cluster
-
-# As the console script does it: no folder where it is started can lend it modules.
-FLEXIVIDEO = [sys.executable, "-P", "-c", "from jobs.cli import main; main()"]
-KILLED = [sys.executable, str(Path(__file__).with_name("killed_index.py"))]
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("archive")
-    for number in range(3):
-        frames = textured_shots(np.random.default_rng(number), 2 + number, 40)
-        write_video(folder / f"{number}.mp4", frames)
-    (folder / "empty.mp4").touch()
-    (folder / "notes.txt").write_text("not a video")
-    return folder
-
-
-def index(archive, root, *options, command=FLEXIVIDEO, **run):
-    arguments = [*command, "index"] if command is FLEXIVIDEO else command
-    return subprocess.run(
-        [*arguments, str(archive), "--out", str(root), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-        **run,
-    )
-
-
-def dataset(root):
-    """What a reader gets, less what differs from run to run; embeddings apart."""
-    connection = connect(str(root))
-    per_run = "EXCLUDE (commit_id, scenes_commit_id, committed_at, run_id)"
-    queries = {
-        "videos": f"SELECT * {per_run} FROM videos ORDER BY video_id",
-        "scenes": "SELECT * EXCLUDE (commit_id, ingest_date) FROM scenes ORDER BY scene_id",
-        "clips": "SELECT * EXCLUDE (commit_id, ingest_date) FROM clips ORDER BY clip_id",
-    }
-    tables = {name: connection.execute(query).fetchall() for name, query in queries.items()}
-    vectors = connection.execute("SELECT embedding FROM embeddings ORDER BY clip_id").fetchall()
-    return tables, np.array(vectors)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(archive, tmp_path_factory):
-    root = tmp_path_factory.mktemp("undisturbed")
-    done = index(archive, root, "--json")
-    assert done.returncode == 0, done.stderr
-    return root, [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_json_says_the_plan_and_the_summary(undisturbed):
@@ -222,41 +170,3 @@ def test_the_rays_jobs_entry_point_is_the_same_command(undisturbed, archive):
     )
     assert done.returncode == 0
     assert "nothing is left to do" in done.stdout
-
-
-def test_an_archive_in_a_store_that_fails_now_and_then_gives_what_a_disk_gives(
-    archive, undisturbed, s3_server, tmp_path
-):
-    store = client(s3_server)
-    store.call_s3("create_bucket", Bucket="uploads")
-    for path in sorted(archive.iterdir()):
-        store.pipe_file(f"uploads/night/{path.name}", path.read_bytes())
-    proxy = FaultyProxy(s3_server)
-    # Fewer than the tries of a range: whoever of the workers meets them, none meets too many.
-    faults = ("cut", "slow down", "short", "other version")
-    proxy.begin(lambda n: faults[n] if n < len(faults) else None)
-    root, source = tmp_path / "root", "s3://uploads/night"
-    done = index(source, root, "--json", "--endpoint-url", proxy.address)
-    proxy.close()
-    assert done.returncode == 0, done.stderr
-    assert proxy.n_gets == 3 + len(faults)
-    assert json.loads(done.stdout.splitlines()[1])["by_status"] == {"success": 3, "failed": 1}
-
-    def seen(root):
-        """Digests of the content, boundaries and captions, by what the file is called."""
-        return (
-            connect(str(root))
-            .execute(
-                "SELECT split_part(uri, '/', -1) AS name, content_digest, status, error_kind, "
-                "list(c.start_pts ORDER BY c.start_pts), list(c.caption ORDER BY c.start_pts) "
-                "FROM videos AS v LEFT JOIN clips AS c USING (video_id) GROUP BY ALL ORDER BY name"
-            )
-            .fetchall()
-        )
-
-    assert seen(root) == seen(undisturbed[0])
-    secret = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
-    written = [path for path in root.rglob("*") if path.is_file()]
-    assert written
-    assert not [path for path in written if secret in path.read_bytes()]
-    assert secret.decode() not in done.stdout + done.stderr

@@ -180,7 +180,7 @@ def test_a_video_that_was_segmented_is_cut_into_its_scenes_unless_they_are_other
 def test_a_dataset_gives_its_videos_scenes_and_their_segmentation(tmp_path):
     refs = [make_ref("a"), make_ref("b")]
     commit_under(open_store(str(tmp_path)), SEGMENTATION, *refs)
-    indexed = IndexedScenes(str(tmp_path))
+    indexed = IndexedScenes(open_store(str(tmp_path)))
     assert indexed.segmentation == SEGMENTATION
     scenes = indexed.of(refs[1].video_id)
     assert [(scene.start_pts, scene.n_frames) for scene in scenes] == [
@@ -196,4 +196,4 @@ def test_scenes_of_several_segmentations_are_refused(tmp_path):
     for name, tau in (("a", 0.2), ("b", 0.4)):
         commit_under(store, replace(SEGMENTATION, tau=tau), make_ref(name))
     with pytest.raises(DatasetError, match="2 segmentations"):
-        IndexedScenes(str(tmp_path))
+        IndexedScenes(open_store(str(tmp_path)))

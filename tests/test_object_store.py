@@ -11,7 +11,7 @@ from synthetic_media import textured_shots, write_video
 
 from flexivideo.errors import SettingsError, SourceUnavailable
 from jobs.scenes import segment_file
-from pipeline import fetched_file, object_store
+from pipeline import fetched_file, object_requests, object_store
 from pipeline.object_sources import object_file
 from pipeline.settings import SegmentationSettings, StoreSettings
 from pipeline.sources import Listing
@@ -45,7 +45,7 @@ def settings(s3_server):
 def small_blocks(monkeypatch):
     """Many blocks, and no time lost between tries."""
     monkeypatch.setattr(fetched_file, "BLOCK_BYTES", BLOCK)
-    monkeypatch.setattr(object_store, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(object_requests, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(object_store, "STALL_S", 0.5)
 
 
@@ -126,7 +126,7 @@ def test_each_byte_is_fetched_once(bucket, proxy, small_blocks, large):
         for _ in range(3):
             file.seek(0)
             assert file.read() == large
-    assert proxy.n_gets == 21
+    assert proxy.n_counted == 21
 
 
 FAULTS = ("slow down", "reset", "cut", "stall", "short", "other version", "other place")
@@ -139,7 +139,7 @@ def test_a_broken_reply_is_noticed_and_asked_for_again(bucket, proxy, small_bloc
     proxy.begin(lambda n: fault if n % 5 == 2 else None)
     with object_file(ref, settings, lambda: None) as file:
         assert file.read() == large
-    assert proxy.n_gets > 21
+    assert proxy.n_counted > 21
 
 
 @pytest.mark.parametrize("fault", ["cut", "short", "other version", "other place"])
@@ -209,7 +209,7 @@ def test_a_store_that_is_silent_is_given_up_after_a_few_tries(bucket, small_bloc
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         settings = StoreSettings(endpoint_url=address)
-        monkeypatch.setitem(object_store.CLIENT, "read_timeout", 0.2)
+        monkeypatch.setitem(object_requests.CLIENT, "read_timeout", 0.2)
         with pytest.raises(SettingsError, match="look at the network"):
             list(Listing([f"s3://{BUCKET}/"], settings))
         silent.setblocking(False)
@@ -218,7 +218,7 @@ def test_a_store_that_is_silent_is_given_up_after_a_few_tries(bucket, small_bloc
             while True:
                 silent.accept()[0].close()
                 n_connections += 1
-    assert n_connections == object_store.TRIES
+    assert n_connections == object_requests.TRIES
 
 
 def test_waiting_shows_that_it_is_alive(bucket, proxy, small_blocks, large):

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from flexivideo.errors import SettingsError
 from jobs.sql import print_json, print_tables
-from pipeline.store import LocalStore
+from pipeline.store import LocalStore, open_store
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def root(tmp_path_factory):
 
 def tables(root: str, query: str, width: int = 200) -> str:
     console = Console(file=io.StringIO(), width=width)
-    print_tables(root, query, console=console)
+    print_tables(open_store(str(root)), query, console=console)
     return console.file.getvalue()
 
 
 def objects(root: str, query: str) -> list[dict]:
     out = io.StringIO()
-    print_json(root, query, out=out)
+    print_json(open_store(str(root)), query, out=out)
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")

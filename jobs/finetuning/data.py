@@ -13,6 +13,7 @@ from flexivideo.training_batches import TrainingExample, make_example, step_exam
 from jobs.finetuning.settings import FinetuneSettings
 from pipeline.identity import digest
 from pipeline.indexed_scenes import IndexedScenes
+from pipeline.store import open_store
 from pipeline.training_media import MediaUnusable, TrainingMedia
 from pipeline.training_records import LeftOut, TrainingRecord, read_records
 
@@ -69,7 +70,7 @@ class RecordExamples:
             segmentation=self._settings.segmentation,
             decode=self._settings.decode,
             max_clip_tokens=data.max_clip_tokens,
-            indexed=IndexedScenes(str(data.scenes_from)) if data.scenes_from else None,
+            indexed=IndexedScenes(open_store(str(data.scenes_from))) if data.scenes_from else None,
         )
 
     def load(self, number: int) -> TrainingExample | LeftOut:

@@ -29,6 +29,7 @@ from jobs.finetuning.watch import watched
 from jobs.finetuning.worker import TrainingTask, train
 from pipeline.indexed_scenes import IndexedScenes
 from pipeline.settings import SegmentationSettings
+from pipeline.store import open_store
 
 __all__ = ["run_finetune", "run_on_examples"]
 
@@ -54,7 +55,7 @@ def run_finetune(
     if not data.data:
         raise SettingsError("no data was named; expected at least one file of records (--data)")
     if data.scenes_from:
-        indexed = IndexedScenes(str(data.scenes_from)).segmentation
+        indexed = IndexedScenes(open_store(str(data.scenes_from))).segmentation
         settings = replace(settings, segmentation=_same(indexed, settings.segmentation))
     prompt = data.prompt or caption_prompt(settings.model)
     records, left_out = read_all(data.data, data.media_root)

@@ -1,0 +1,87 @@
+"""The parts of a dataset in an object store as files, for DuckDB and Arrow.
+
+A filesystem of fsspec's kind in place of s3fs's own, whose ranges are neither looked at nor tried
+again as ours are.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from fsspec import AbstractFileSystem
+from fsspec.spec import AbstractBufferedFile
+
+from pipeline.local_uri import S3_SCHEME
+from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
+from pipeline.settings import StoreSettings
+
+__all__ = ["ObjectFiles"]
+
+# Footers and columns of a part lie close together.
+BLOCK_BYTES = 1 << 20
+
+
+class ObjectFiles(AbstractFileSystem):
+    """What DuckDB and Arrow need of a filesystem; nothing is written through it."""
+
+    protocol = "s3"
+    cachable = False
+
+    def __init__(self, settings: StoreSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        # A part never changes, so what was listed need not be asked for again.
+        self._listed: dict[str, ListedObject] = {}
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Name, size and version of an object.
+
+        Raises:
+            FileNotFoundError: if there is none.
+        """
+        return _entry(self._object(path))
+
+    def modified(self, path: str) -> datetime:
+        """When an object was put there; raises as :meth:`info` does."""
+        return self._object(path).modified_at
+
+    def find(self, path: str, **options: Any) -> list[str] | dict[str, dict[str, Any]]:
+        """Objects in a folder, at any depth; what :meth:`glob` goes through."""
+        folder = self._uri(path).rstrip("/") + "/"
+        listed = {self._name(found.uri): found for found in list_objects(folder, self._settings)}
+        self._listed |= listed
+        entries = {name: _entry(found) for name, found in listed.items()}
+        return entries if options.get("detail") else list(entries)
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> "_ObjectFile":
+        return _ObjectFile(self, path, mode, block_size=BLOCK_BYTES, settings=self._settings)
+
+    def _object(self, path: str) -> ListedObject:
+        name = self._name(path)
+        if name not in self._listed:
+            found = look_up(S3_SCHEME + name, self._settings)
+            if found is None:
+                raise FileNotFoundError(path)
+            self._listed[name] = found
+        return self._listed[name]
+
+    def _name(self, path: str) -> str:
+        return str(self._strip_protocol(path))
+
+    def _uri(self, path: str) -> str:
+        return S3_SCHEME + self._name(path)
+
+
+class _ObjectFile(AbstractBufferedFile):
+    """One version of an object."""
+
+    def __init__(self, *arguments: Any, settings: StoreSettings, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._reader = ObjectReader(S3_SCHEME + self.path, self.details["ETag"], settings)
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return self._reader.read(start, end).result()
+
+
+def _entry(found: ListedObject) -> dict[str, Any]:
+    name = found.uri.removeprefix(S3_SCHEME)
+    return {"name": name, "size": found.size_bytes, "type": "file", "ETag": found.etag}

@@ -1,0 +1,136 @@
+"""A dataset's root under a prefix of an object store.
+
+Each change is one conditional request. Its reply can be lost after it was carried out, and the next
+try then meets our own object; so every object carries a nonce, and who is refused looks at whose
+object stands there.
+"""
+
+import hashlib
+import secrets
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from fsspec import AbstractFileSystem
+
+from flexivideo.errors import SettingsError, StoreError
+from pipeline.object_files import ObjectFiles
+from pipeline.object_requests import PATIENT_TRIES, ask, bucket_and_key
+from pipeline.object_store import DIGEST, list_objects, read_object
+from pipeline.outcomes import ErrorKind
+from pipeline.settings import StoreSettings
+
+__all__ = ["ObjectRoot"]
+
+NONCE = "nonce"
+
+
+class ObjectRoot:
+    """A :class:`pipeline.store.Store`; nothing is visible that is not whole."""
+
+    def __init__(self, root: str, settings: StoreSettings) -> None:
+        """See that there is such a bucket.
+
+        Raises:
+            SettingsError: if it cannot be listed.
+        """
+        self.root, self._settings = root.rstrip("/"), settings
+        self.filesystem: AbstractFileSystem = ObjectFiles(settings)
+        bucket, key = bucket_and_key(self.root)
+        try:
+            ask(self.root, settings, "list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
+        except StoreError as error:
+            raise SettingsError(
+                f"root {root!r} cannot be used: {error.detail}; expected a bucket at the endpoint "
+                f"that these credentials may list and write"
+            ) from error
+
+    def staging_file(self) -> BinaryIO:
+        """See :class:`pipeline.store.Store`: it has no name, so that nothing can be left of it."""
+        return tempfile.TemporaryFile()
+
+    def create_if_absent(self, path: str, finished: BinaryIO) -> bool:
+        """See :class:`pipeline.store.Store`."""
+        with finished:
+            finished.seek(0)
+            return self._put(path, finished.read(), IfNoneMatch="*")
+
+    def compare_and_swap(self, path: str, expected: bytes | None, new: bytes) -> bool:
+        """See :class:`pipeline.store.Store`."""
+        found = read_object(self.uri(path), self._settings)
+        if (found and found.content) != expected:
+            return False
+        condition = {"IfMatch": f'"{found.etag}"'} if found else {"IfNoneMatch": "*"}
+        return self._put(path, new, **condition)
+
+    def read(self, path: str) -> bytes | None:
+        """See :class:`pipeline.store.Store`."""
+        found = read_object(self.uri(path), self._settings)
+        return found and found.content
+
+    def list(self, folder: str) -> Iterator[str]:
+        """See :class:`pipeline.store.Store`."""
+        for found in list_objects(f"{self.uri(folder)}/", self._settings):
+            yield found.uri.removeprefix(f"{self.root}/")
+
+    def delete(self, path: str) -> None:
+        """See :class:`pipeline.store.Store`."""
+        bucket, key = bucket_and_key(self.uri(path))
+        ask(
+            self.uri(path),
+            self._settings,
+            "delete_object",
+            tries=PATIENT_TRIES,
+            Bucket=bucket,
+            Key=key,
+        )
+
+    def open(self, path: str) -> BinaryIO:
+        """See :class:`pipeline.store.Store`."""
+        file: BinaryIO = self.filesystem.open(self.uri(path))
+        return file
+
+    def uri(self, path: str) -> str:
+        """See :class:`pipeline.store.Store`."""
+        return f"{self.root}/{path}"
+
+    def _put(self, path: str, content: bytes, **condition: str) -> bool:
+        """Put an object if the condition holds; says whether it stands there."""
+        bucket, key = bucket_and_key(self.uri(path))
+        nonce = secrets.token_hex(16)
+        try:
+            ask(
+                self.uri(path),
+                self._settings,
+                "put_object",
+                tries=PATIENT_TRIES,
+                Bucket=bucket,
+                Key=key,
+                Body=content,
+                Metadata={NONCE: nonce, DIGEST: hashlib.sha256(content).hexdigest()},
+                **condition,
+            )
+        except StoreError as error:
+            if error.error_kind not in (ErrorKind.SOURCE_CHANGED, ErrorKind.SOURCE_MISSING):
+                raise
+            return self._nonce(path) == nonce
+        return True
+
+    def _nonce(self, path: str) -> str | None:
+        """Of the object that stands there; None if there is none, or it is nobody's of ours."""
+        bucket, key = bucket_and_key(self.uri(path))
+        try:
+            head = ask(
+                self.uri(path),
+                self._settings,
+                "head_object",
+                tries=PATIENT_TRIES,
+                Bucket=bucket,
+                Key=key,
+            )
+        except StoreError as error:
+            if error.error_kind == ErrorKind.SOURCE_MISSING:
+                return None
+            raise
+        nonce: str | None = head["Metadata"].get(NONCE)
+        return nonce

@@ -1,0 +1,127 @@
+"""The job over a real object store, as videos' home and as the dataset's."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from index_job import FLEXIVIDEO, KILLED, dataset, index
+from s3_server import FaultyProxy, client
+
+from pipeline.settings import StoreSettings
+from pipeline.store import open_store
+from pipeline.views import connect
+
+pytestmark = pytest.mark.cluster
+
+
+def test_an_archive_in_a_store_that_fails_now_and_then_gives_what_a_disk_gives(
+    archive, undisturbed, s3_server, tmp_path
+):
+    store = client(s3_server)
+    store.call_s3("create_bucket", Bucket="uploads")
+    for path in sorted(archive.iterdir()):
+        store.pipe_file(f"uploads/night/{path.name}", path.read_bytes())
+    proxy = FaultyProxy(s3_server)
+    # Fewer than the tries of a range: whoever of the workers meets them, none meets too many.
+    faults = ("cut", "slow down", "short", "other version")
+    proxy.begin(lambda n: faults[n] if n < len(faults) else None)
+    root, source = tmp_path / "root", "s3://uploads/night"
+    done = index(source, root, "--json", "--endpoint-url", proxy.address)
+    proxy.close()
+    assert done.returncode == 0, done.stderr
+    assert proxy.n_counted == 3 + len(faults)
+    assert json.loads(done.stdout.splitlines()[1])["by_status"] == {"success": 3, "failed": 1}
+
+    def seen(root):
+        """Digests of the content, boundaries and captions, by what the file is called."""
+        return (
+            connect(str(root))
+            .execute(
+                "SELECT split_part(uri, '/', -1) AS name, content_digest, status, error_kind, "
+                "list(c.start_pts ORDER BY c.start_pts), list(c.caption ORDER BY c.start_pts) "
+                "FROM videos AS v LEFT JOIN clips AS c USING (video_id) GROUP BY ALL ORDER BY name"
+            )
+            .fetchall()
+        )
+
+    assert seen(root) == seen(undisturbed[0])
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"].encode()
+    written = [path for path in root.rglob("*") if path.is_file()]
+    assert written
+    assert not [path for path in written if secret in path.read_bytes()]
+    assert secret.decode() not in done.stdout + done.stderr
+
+
+def faulty(n):
+    """One request in five, whatever it asks for."""
+    kinds = ("slow down", "reset", "cut", "lost reply", "short")
+    return kinds[n // 5 % len(kinds)] if n % 5 == 3 else None
+
+
+def test_a_dataset_in_a_store_that_fails_now_and_then_is_what_a_disk_holds(
+    archive, undisturbed, s3_server
+):
+    client(s3_server).makedirs("faulty")
+    proxy, root = FaultyProxy(s3_server), "s3://faulty/a set/index"
+    proxy.begin(faulty, of=lambda request: True)
+    asked = ("--out-endpoint-url", proxy.address, "--every-rows", "1", "--json")
+    done = index(archive, root, *asked)
+    assert done.returncode == 0, done.stderr
+    assert proxy.n_broken >= 5
+    store = open_store(root, StoreSettings(endpoint_url=s3_server))
+    (expected, vectors), (found, found_vectors) = dataset(undisturbed[0]), dataset(store)
+    assert found == expected
+    assert found_vectors == pytest.approx(vectors, abs=1e-5)
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    content = [store.read(path) for path in store.list("")]
+    assert len(content) > 10
+    assert not [part for part in content if secret.encode() in part]
+    assert secret not in done.stdout + done.stderr
+    again = index(archive, root, *asked)
+    assert json.loads(again.stdout.splitlines()[0])["n_already_done"] == 4
+    proxy.close()
+
+
+def test_after_kill_9_of_everything_the_next_run_gives_the_undisturbed_dataset(
+    archive, undisturbed, s3_server
+):
+    client(s3_server).makedirs("killed")
+    root = "s3://killed/index"
+    asked = ("--out-endpoint-url", s3_server, "--every-rows", "1")
+    killed = index(archive, root, *asked, command=[*KILLED, "9"], start_new_session=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    done = index(archive, root, *asked)
+    assert done.returncode == 0, done.stderr
+    store = open_store(root, StoreSettings(endpoint_url=s3_server))
+    assert dataset(store)[0] == dataset(undisturbed[0])[0]
+    endings = connect(store).execute("SELECT ended FROM runs ORDER BY started_at")
+    assert endings.fetchall() == [("killed",), ("completed",)]
+
+
+def test_another_prompt_finds_the_scenes_in_the_store_and_people_read_it(
+    archive, s3_server, monkeypatch
+):
+    client(s3_server).makedirs("asked-again")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    root = "s3://asked-again/index"
+    for prompt in ("What is seen?", "What happens?"):
+        done = index(archive, root, "--prompt", prompt)
+        assert done.returncode == 0, done.stderr
+    rows = connect(root).execute(
+        "SELECT count(*), count(DISTINCT scenes_commit_id), bool_or(scenes_commit_id = commit_id) "
+        "FROM videos WHERE status = 'success'"
+    )
+    assert rows.fetchall() == [(3, 1, False)]
+    shown = subprocess.run(
+        [*FLEXIVIDEO, "show", root, "1.mp4"], capture_output=True, text=True, check=True
+    )
+    assert "success" in shown.stdout
+    counted = subprocess.run(
+        [*FLEXIVIDEO, "sql", root, "SELECT count(*) AS n FROM scenes", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(counted.stdout)["n"] > 0
