@@ -40,7 +40,8 @@ class RunPreview:
     """What a run is about to do.
 
     Attributes:
-        n_listed: videos under the sources.
+        n_listed: videos under the sources, as far as they are listed.
+        is_whole: whether they all are.
         n_done: of these, already done under the same settings.
         left: extension to number of files in folders that were left as no video.
         unreadable: folders that could not be listed, each with the reason.
@@ -50,6 +51,7 @@ class RunPreview:
     """
 
     n_listed: int
+    is_whole: bool
     n_done: int
     left: Mapping[str, int]
     unreadable: Sequence[str]
@@ -60,7 +62,8 @@ class RunPreview:
     def sentence(self) -> str:
         """The plan in one sentence for a person."""
         to_do = self.n_listed - self.n_done
-        parts = [f"{counted(self.n_listed, 'video')} listed, {self.n_done} already done"]
+        so_far = "" if self.is_whole else " so far"
+        parts = [f"{counted(self.n_listed, 'video')} listed{so_far}, {self.n_done} already done"]
         parts.append("nothing is left to do" if not to_do else f"{to_do} to do")
         if self.left:
             kinds = ", ".join(
@@ -116,6 +119,7 @@ class JsonDisplay:
         self._print(
             event="plan",
             n_listed=preview.n_listed,
+            is_whole=preview.is_whole,
             n_already_done=preview.n_done,
             left=dict(preview.left),
             unreadable=list(preview.unreadable),

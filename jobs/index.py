@@ -5,31 +5,20 @@
 is the same command with the same options as ``flexivideo index SOURCE... --out ROOT``.
 """
 
-import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import chain
 
-from flexivideo.plain_world.words import EMBEDDED_LIMITS
-from jobs.cluster import cluster
 from jobs.display import Display, RunPreview
-from jobs.interruption import Interrupted, Interruption
-from pipeline.assembly import Assembler
-from pipeline.commit import Committer
-from pipeline.compose import index_videos
-from pipeline.index_session import open_for_index
+from jobs.index_run import IndexRun
 from pipeline.outcomes import Status
-from pipeline.pools import size_pools
-from pipeline.progress import Progress, Snapshot
-from pipeline.records import VideoRef
-from pipeline.resume import undone
-from pipeline.run_plan import RunPlan, plan_run
-from pipeline.runs import COMPLETED, INTERRUPTED, note_settings, noting_run
+from pipeline.progress import Snapshot
+from pipeline.resume import Resume, windows
+from pipeline.runs import COMPLETED
 from pipeline.settings import IndexSettings
 from pipeline.sources import Listing
-from pipeline.store import Store, open_store
+from pipeline.store import open_store
 
 __all__ = ["RunReport", "run_index"]
 
@@ -67,78 +56,31 @@ def run_index(
         LeaseLost: if another run took the root meanwhile.
         WorkersFailed: if the cluster gives up.
     """
-    listing, store = Listing(sources, settings.store), open_store(out, settings.root_store)
-    plan = plan_run(settings, root=store.root)
-    listed = list(listing)
-    to_do = list(undone(store, plan.identity, listed))
-    progress = Progress(n_listed=len(listed), n_already_done=len(listed) - len(to_do))
+    listing = Listing(sources, settings.store)
+    run = IndexRun(open_store(out, settings.root_store), settings, display)
+    resume = Resume(run.store, run.plan.identity)
+    to_do = windows(listing, resume, run.progress.compared)
+    first = next(to_do, None)
+    so_far = run.progress.snapshot()
     display.plan(
         RunPreview(
-            n_listed=len(listed),
-            n_done=len(listed) - len(to_do),
+            n_listed=so_far.n_listed,
+            is_whole=listing.ended,
+            n_done=so_far.n_already_done,
             left=dict(listing.left),
             unreadable=listing.unreadable,
             linked=listing.linked,
-            out=store.root,
-            model=f"{settings.caption.model}" if settings.caption.model else EMBEDDED_LIMITS,
+            out=run.store.root,
+            model=run.model,
         )
     )
     ended = COMPLETED
-    if to_do:
-        with closing(display), Interruption() as interruption:
-            ended = _run(store, plan, settings, to_do, progress, display, interruption)
-    display.summary(progress.snapshot(), ended, store.root)
-    return RunReport(ended=ended, snapshot=progress.snapshot())
-
-
-def _run(
-    store: Store,
-    plan: RunPlan,
-    settings: IndexSettings,
-    to_do: list[VideoRef],
-    progress: Progress,
-    display: Display,
-    interruption: Interruption,
-) -> str:
-    """Hold the root, index, commit, leave a row about the run; returns how it ended."""
-    lease_s = settings.commit.lease_s
-    with (
-        open_for_index(store, run_id=_new_run_id(), lease_s=lease_s) as session,
-        noting_run(session, settings=settings, progress=progress) as record,
-    ):
-        note_settings(session, plan.identity)
-        committer = Committer(
-            session,
-            identity=plan.identity,
-            settings=settings.commit,
-            sample_fps=plan.decode.segmentation.sample_fps,
-            embedding_metadata=plan.embedding_metadata,
-        )
-        with committer, Assembler() as assembler, ExitStack() as joined:
-            try:
-                with interruption.starting():
-                    resources = joined.enter_context(cluster())
-                pools = size_pools(settings.pools, cpus=resources.cpus, gpus=resources.gpus)
-                progress.started(pools.n_workers)
-                index_videos(
-                    list(undone(store, plan.identity, to_do)),  # now that nobody else commits
-                    plan=plan,
-                    pools=pools,
-                    assembler=assembler,
-                    committer=committer,
-                    progress=progress,
-                    on_progress=display.update,
-                    waiting=interruption.waiting,
-                )
-                record.ended = COMPLETED
-            except Interrupted:
-                record.ended = INTERRUPTED
-    return record.ended
-
-
-def _new_run_id() -> str:
-    """Sortable by time, unique without asking anybody: ``20260102T030405Z-1a2b3c4d``."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    if first:
+        with run.holding() as (session, record):
+            resume.refresh()
+            record.ended = ended = run.index(session, chain([first], to_do), undone=resume.undone)
+    display.summary(run.progress.snapshot(), ended, run.store.root)
+    return RunReport(ended=ended, snapshot=run.progress.snapshot())
 
 
 if __name__ == "__main__":

@@ -71,6 +71,8 @@ def index_videos(
     """
     pending = {ref.video_id: ref for ref in refs}
     for _ in range(MAX_PASSES):
+        if not pending:
+            break
         stream = captioned_rows(list(pending.values()), plan, pools)
         while (arrival := _next(stream, waiting)) is not None:
             rows, queued = arrival
@@ -82,8 +84,6 @@ def index_videos(
             if committer.due():
                 committer.commit()
             on_progress(progress.snapshot())
-        if not pending:
-            break
     for ref in pending.values():
         lost = CompleteVideo.lost(ref, passes=MAX_PASSES)
         progress.video_ended(lost.outcome, n_caption_tokens=0)

@@ -26,7 +26,7 @@ class Snapshot:
     """Where a run stands.
 
     Attributes:
-        n_listed: videos found under the sources.
+        n_listed: videos found under the sources so far.
         n_already_done: of these, done by earlier runs.
         n_ended: videos that ended in this run.
         by_status: status to number of videos ended in this run.
@@ -119,14 +119,8 @@ class Snapshot:
 class Progress:
     """Counts what passes the driver."""
 
-    def __init__(
-        self,
-        *,
-        n_listed: int,
-        n_already_done: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._n_listed, self._n_already_done = n_listed, n_already_done
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._n_listed = self._n_already_done = 0
         self._n_workers: Mapping[str, int] = {}
         self._clock, self._started = clock, clock()
         self._by_status: Counter[str] = Counter()
@@ -136,6 +130,11 @@ class Progress:
         self._n_clips_captioned = self._n_tokens_done = 0
         self._busy_s = dict.fromkeys(STAGES, 0.0)
         self._queued: Mapping[str, int] = {}
+
+    def compared(self, n_listed: int, n_already_done: int) -> None:
+        """So many more were listed, and so many of all that were listed are done already."""
+        self._n_listed += n_listed
+        self._n_already_done += n_already_done
 
     def started(self, n_workers: Mapping[str, int]) -> None:
         """The workers are there: so many at most by stage."""

@@ -1,6 +1,10 @@
-"""What is left to do: the listed videos less those that are done under the same settings."""
+"""What is left to do: the listed videos less those that are done under the same settings.
 
-from collections.abc import Iterable, Iterator
+A listing streams: it is compared in windows, so that an archive of any size takes no more memory
+than one window's references, and the first videos are worked on while the rest is still unlisted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -15,37 +19,76 @@ from pipeline.run_identity import RunIdentity
 from pipeline.store import Store
 from pipeline.views import connect
 
-__all__ = ["undone"]
+__all__ = ["Resume", "windows"]
 
-# References compared at a time: the listing streams, the done ones stay in DuckDB.
-CHUNK_REFS = 50_000
+# References of a window: few at first, for an early start, then as many as cost a cluster little
+# idle time at a window's end.
+FIRST_WINDOW, WINDOW = 1_000, 20_000
 
 
-def undone(store: Store, identity: RunIdentity, refs: Iterable[VideoRef]) -> Iterator[VideoRef]:
-    """The references without a finished current row, in their order.
+class Resume:
+    """What a dataset holds under the settings of a run, when it was last looked at."""
 
-    Those that were segmented and packed under the same settings name the commit that holds their
-    scenes.
-    """
-    try:
-        connection = connect(store)
-    except DatasetError:  # nothing has been written yet
-        yield from refs
-        return
-    _remember_done(connection, identity)
-    _remember_segmented(connection, identity)
-    waiting = iter(refs)
-    while chunk := list(islice(waiting, CHUNK_REFS)):
-        connection.register("listed", pa.table({"video_id": [ref.video_id for ref in chunk]}))
-        left = connection.execute(
+    def __init__(self, store: Store, identity: RunIdentity) -> None:
+        self._store, self._identity = store, identity
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again: somebody may have committed meanwhile."""
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        try:
+            self._connection = connect(self._store)
+        except DatasetError:  # nothing has been written yet
+            return
+        _remember_done(self._connection, self._identity)
+        _remember_segmented(self._connection, self._identity)
+
+    def undone(self, refs: Sequence[VideoRef]) -> list[VideoRef]:
+        """The references without a finished current row, in their order.
+
+        Those that were segmented and packed under the same settings name the commit that holds
+        their scenes.
+        """
+        if self._connection is None:
+            return list(refs)
+        self._connection.register("listed", pa.table({"video_id": [ref.video_id for ref in refs]}))
+        left = self._connection.execute(
             """SELECT video_id, scenes_commit_id FROM listed ANTI JOIN done USING (video_id)
                LEFT JOIN segmented USING (video_id)"""
         ).fetchall()
-        connection.unregister("listed")
+        self._connection.unregister("listed")
         scenes = dict(left)
-        for ref in chunk:
-            if ref.video_id in scenes:
-                yield replace(ref, scenes_commit_id=scenes[ref.video_id])
+        return [
+            replace(ref, scenes_commit_id=scenes[ref.video_id])
+            for ref in refs
+            if ref.video_id in scenes
+        ]
+
+
+def windows(
+    refs: Iterable[VideoRef],
+    resume: Resume,
+    compared: Callable[[int, int], None] = lambda n_listed, n_done: None,
+) -> Iterator[list[VideoRef]]:
+    """What is undone of a listing, in its order.
+
+    Args:
+        refs: the listing.
+        resume: what they are compared with.
+        compared: told of every comparison: how many were listed, and how many of them are done.
+    """
+    waiting, window = iter(refs), list[VideoRef]()
+    enough = at_once = FIRST_WINDOW
+    while chunk := list(islice(waiting, at_once)):
+        left = resume.undone(chunk)
+        compared(len(chunk), len(chunk) - len(left))
+        window += left
+        if len(window) >= enough:
+            yield window
+            window, enough = [], WINDOW
+        at_once = min(2 * at_once, WINDOW)
+    if window:
+        yield window
 
 
 def _remember_done(connection: duckdb.DuckDBPyConnection, identity: RunIdentity) -> None:

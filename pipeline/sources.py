@@ -32,6 +32,7 @@ class Listing:
         left: after iteration, extension to number of files that folders held and that were left
             because no video is known under that extension.
         unreadable: after iteration, folders that could not be listed, each with the reason.
+        ended: whether all has been listed.
         linked: after iteration, links to folders, which are not followed: they may lead in circles,
             or to what is listed already. One that is named is.
     """
@@ -63,6 +64,7 @@ class Listing:
         self.left: Counter[str] = Counter()
         self.unreadable: list[str] = []
         self.linked: list[str] = []
+        self.ended = False
 
     def __iter__(self) -> Iterator[VideoRef]:
         """Each video once, folders in the order of their names.
@@ -73,12 +75,14 @@ class Listing:
         self.left.clear()
         self.unreadable.clear()
         self.linked.clear()
+        self.ended = False
         seen: set[str] = set()
         for name in self._named:
             for ref in self._refs(name):
                 if ref.uri not in seen:
                     seen.add(ref.uri)
                     yield ref
+        self.ended = True
 
     def _refs(self, name: str) -> Iterator[VideoRef]:
         if name.startswith(S3_SCHEME):

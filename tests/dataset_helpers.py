@@ -1,6 +1,6 @@
 """Rows as the model stage would hand them over, and a dataset to commit them to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from pipeline.commit import Committer
 from pipeline.identity import video_id
 from pipeline.index_session import open_for_index
 from pipeline.records import CAPTIONED_SCHEMA, VideoRef
+from pipeline.resume import Resume
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import CommitSettings
 from pipeline.store import Store
@@ -118,6 +119,11 @@ def _scene(number: int) -> dict[str, Any]:
         "cut_delta": None if number == 0 else 1.5,
         "frame_deltas": [0.0, 0.1],
     }
+
+
+def undone(store: Store, identity: RunIdentity, refs: Iterable[VideoRef]) -> list[VideoRef]:
+    """What a run of that identity would do."""
+    return Resume(store, identity).undone(list(refs))
 
 
 @contextmanager

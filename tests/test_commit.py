@@ -14,6 +14,7 @@ from dataset_helpers import (
     make_identity,
     make_ref,
     parts,
+    undone,
     video_rows,
     writing,
 )
@@ -25,7 +26,6 @@ from pipeline.commit import Committer
 from pipeline.index_session import open_for_index
 from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
-from pipeline.resume import undone
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import CommitSettings, StoreSettings
 from pipeline.store import LocalStore, open_store

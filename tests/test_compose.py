@@ -87,7 +87,7 @@ def run(archive, plan, pools):
             pools=pools,
             assembler=assembler,
             committer=collector,
-            progress=Progress(n_listed=len(refs), n_already_done=0),
+            progress=Progress(),
         )
     return collector.videos
 

@@ -21,6 +21,7 @@ from pipeline.verdicts import Verdict, outcome_of
 
 PREVIEW = RunPreview(
     n_listed=3,
+    is_whole=True,
     n_done=1,
     left={"txt": 2, "": 1},
     unreadable=(),
@@ -32,7 +33,8 @@ PREVIEW = RunPreview(
 
 @pytest.fixture
 def snapshot():
-    progress = Progress(n_listed=3, n_already_done=1)
+    progress = Progress()
+    progress.compared(3, 1)
     whole = {"duration_s": 3600.0, "n_scenes": 4}
     progress.video_ended(outcome_of(Verdict(status="success"), **whole), n_caption_tokens=1)
     failed = Verdict(status="failed", error_kind="empty")

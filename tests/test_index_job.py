@@ -1,5 +1,6 @@
 """The job as its user runs it: a process with arguments, output and an exit code."""
 
+import io
 import json
 import os
 import shutil
@@ -10,7 +11,12 @@ from contextlib import suppress
 
 import pytest
 from index_job import FLEXIVIDEO, KILLED, dataset, index
+from rich.console import Console
 
+from jobs.display import PlainDisplay
+from jobs.index import run_index
+from pipeline import resume
+from pipeline.settings import IndexSettings
 from pipeline.views import connect
 
 pytestmark = pytest.mark.cluster
@@ -48,6 +54,17 @@ def test_a_second_run_does_nothing_and_strict_speaks_of_its_own_videos(archive, 
     assert again.returncode == 0
     assert "nothing is left to do" in again.stdout
     assert sorted(root.rglob("*")) == before
+
+
+def test_windows_one_after_the_other_give_what_one_gives(
+    archive, undisturbed, ray_cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(resume, "FIRST_WINDOW", 1)
+    monkeypatch.setattr(resume, "WINDOW", 2)
+    display = PlainDisplay(Console(file=io.StringIO()))
+    report = run_index([str(archive)], out=str(tmp_path), settings=IndexSettings(), display=display)
+    assert (report.ended, report.snapshot.n_listed, report.snapshot.n_ended) == ("completed", 4, 4)
+    assert dataset(tmp_path)[0] == dataset(undisturbed[0])[0]
 
 
 # The seal is the first change, four rows of settings follow, then each commit's parts, its marker

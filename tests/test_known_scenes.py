@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from dataset_helpers import commit_videos, make_ref, writing
+from dataset_helpers import commit_videos, make_ref, undone, writing
 from decode_helpers import make_plan
 from synthetic_media import textured_shots, write_video
 
@@ -25,7 +25,6 @@ from pipeline.records import (
     KnownScene,
     VideoRef,
 )
-from pipeline.resume import undone
 from pipeline.run_identity import RunIdentity
 from pipeline.runs import note_settings
 from pipeline.settings import SegmentationSettings

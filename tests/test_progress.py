@@ -21,7 +21,9 @@ def clock():
 
 @pytest.fixture
 def progress(clock):
-    progress = Progress(n_listed=10, n_already_done=4, clock=clock)
+    progress = Progress(clock=clock)
+    progress.compared(8, 3)
+    progress.compared(2, 1)
     progress.started({"decode": 2, "caption": 1})
     return progress
 

@@ -20,7 +20,7 @@ def store(tmp_path):
 
 def run(store, run_id, ended=None, *, error=None, clock=None):
     clock = clock or ManualClock()
-    progress = Progress(n_listed=0, n_already_done=0)
+    progress = Progress()
     with (
         open_for_index(store, run_id=run_id, lease_s=60, clock=clock) as session,
         noting_run(session, settings=IndexSettings(), progress=progress) as record,

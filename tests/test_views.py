@@ -17,13 +17,13 @@ from dataset_helpers import (
     make_identity,
     make_ref,
     parts,
+    undone,
     video_rows,
     writing,
 )
 
 from flexivideo.errors import DatasetError
 from pipeline.assembly import Assembler
-from pipeline.resume import undone
 from pipeline.schemas import PARTITIONS, SCHEMA_VERSION, TABLES
 from pipeline.store import LocalStore
 from pipeline.views import connect
