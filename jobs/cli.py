@@ -7,43 +7,33 @@ Exit codes: 0 all listed inputs have a terminal row, 1 the run could not finish 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import duckdb
 import pyarrow as pa
-from cyclopts import App, Group, Parameter
+from cyclopts import App
 from rich.console import Console
 from rich.markup import escape
 
 from flexivideo.errors import FlexiVideoError, SettingsError
 from jobs.convert import convert
+from jobs.delete import delete
 from jobs.finetune import finetune
+from jobs.index import index
+from jobs.nightly import nightly
+from jobs.option_groups import (
+    Flag,
+    SegmentationOptions,
+    StoreOptions,
+)
+from jobs.retry import retry
 from jobs.toml_options import toml_options
 from pipeline.settings import (
-    CaptionSettings,
-    CommitSettings,
-    DecodeSettings,
-    IndexSettings,
-    OutStoreSettings,
-    PackingSettings,
-    PoolSettings,
     SegmentationSettings,
-    StoreSettings,
 )
 from pipeline.store import open_store
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["app", "main"]
-
-# A switch that is off unless named; it needs no --no- form.
-Flag = Annotated[bool, Parameter(negative=())]
-
-# Groups of options in the order of the work.
-SCENES, CLIPS, MODEL, WORKERS, LIMITS, COMMITS, STORES = (
-    Group(name, sort_key=number)
-    for number, name in enumerate(
-        ("Scenes", "Clips", "Model", "Workers", "Limits", "Commits", "Object stores"), 10
-    )
-)
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -58,81 +48,13 @@ app = App(
 
 
 @app.command
-def index(
-    *source: str,
-    out: str,
-    config: Path | None = None,
-    json: Flag = False,
-    strict: Flag = False,
-    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group=SCENES)] = (
-        SegmentationSettings()
-    ),
-    packing: Annotated[PackingSettings, Parameter(name="*", group=CLIPS)] = PackingSettings(),
-    caption: Annotated[CaptionSettings, Parameter(name="*", group=MODEL)] = CaptionSettings(),
-    pools: Annotated[PoolSettings, Parameter(name="*", group=WORKERS)] = PoolSettings(),
-    decode: Annotated[DecodeSettings, Parameter(name="*", group=LIMITS)] = DecodeSettings(),
-    commit: Annotated[CommitSettings, Parameter(name="*", group=COMMITS)] = CommitSettings(),
-    store: Annotated[StoreSettings, Parameter(name="*", group=STORES)] = StoreSettings(),
-    out_store: Annotated[OutStoreSettings, Parameter(name="*", group=STORES)] = OutStoreSettings(),
-) -> int:
-    """Index videos into a dataset; what it already holds is not done again.
-
-    Index a folder with the small embedded model:
-
-        flexivideo index ~/videos --out ~/index
-
-    One file and a glob, with more frames a second and longer clips:
-
-        flexivideo index talk.mkv 'shows/**/*.mp4' --out index --sample-fps 4 --clip-s 20
-
-    A real model on a GPU, with its options from a file:
-
-        flexivideo index archive/ --out index --model Qwen/Qwen2.5-VL-3B-Instruct --dtype bfloat16
-
-        flexivideo index archive/ --out index --config nightly.toml --json
-
-    Parameters
-    ----------
-    source: str
-        Files, folders, globs, s3:// objects or prefixes. A folder or prefix gives its files of
-        known video extensions.
-    out: str
-        Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
-    config: Path
-        TOML file with any of these options, by name or in tables; flags win over it.
-    json: bool
-        Print one JSON object for the plan and one for the summary.
-    strict: bool
-        Exit with 1 if a video of this run did not end as success or skipped.
-    """
-    from jobs.display import choose_display  # the rest of the import takes seconds: only if needed
-    from jobs.index import run_index
-    from jobs.standard_output import own_stdout
-
-    settings = IndexSettings(
-        segmentation=segmentation,
-        packing=packing,
-        caption=caption,
-        pools=pools,
-        decode=decode,
-        commit=commit,
-        store=store,
-        out_store=out_store,
-    )
-    with own_stdout() as stdout:
-        display = choose_display(as_json=json, console=Console(file=stdout))
-        report = run_index(source, out=out, settings=settings, display=display)
-    return report.exit_code(strict=strict)
-
-
-@app.command
 def show(
     root: str,
     video: str | None = None,
     *,
     scenes: Flag = False,
     limit: int = 100,
-    store: Annotated[StoreSettings, Parameter(name="*", group=STORES)] = StoreSettings(),
+    store: StoreOptions = StoreSettings(),
 ) -> int:
     """Show the videos of a dataset, or one video's clips with times and captions.
 
@@ -166,7 +88,7 @@ def sql(
     query: str | None = None,
     *,
     json: Flag = False,
-    store: Annotated[StoreSettings, Parameter(name="*", group=STORES)] = StoreSettings(),
+    store: StoreOptions = StoreSettings(),
 ) -> int:
     """Ask a dataset in SQL: views videos, scenes, clips, embeddings, thumbnails, runs, settings.
 
@@ -200,9 +122,7 @@ def scenes(
     file: str,
     *,
     json: Flag = False,
-    segmentation: Annotated[SegmentationSettings, Parameter(name="*", group=SCENES)] = (
-        SegmentationSettings()
-    ),
+    segmentation: SegmentationOptions = SegmentationSettings(),
 ) -> int:
     """Segment one file and print its scenes and frame differences: the tool for choosing tau.
 
@@ -240,8 +160,8 @@ def demo(folder: str = "flexivideo-demo") -> int:
     return run_demo(Path(folder), console=Console())
 
 
-app.command(convert)
-app.command(finetune)
+for command in (index, nightly, retry, delete, convert, finetune):
+    app.command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from jobs.demo_archive import lay_out_archive
 from jobs.demo_score import score_captions
 from jobs.display import choose_display
-from jobs.index import run_index
+from jobs.listed_run import run_index
 from jobs.show import show_dataset
 from pipeline.settings import IndexSettings
 from pipeline.store import open_store

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flexivideo.plain_world.judgement import ATTRIBUTES, Judgement, Score
 from jobs.demo_archive import TrueShot, read_truth
-from jobs.display import counted
+from jobs.run_preview import counted
 from pipeline.views import connect
 
 __all__ = ["DemoScore", "score_captions"]

@@ -5,8 +5,7 @@ All three get the same events in the same order: one plan, many snapshots, one s
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -16,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.run_preview import RunPreview
 from pipeline.progress import SECONDS_PER_HOUR, Snapshot
 from pipeline.runs import COMPLETED
 
@@ -24,64 +24,12 @@ __all__ = [
     "JsonDisplay",
     "LiveDisplay",
     "PlainDisplay",
-    "RunPreview",
     "choose_display",
-    "counted",
     "duration",
-    "printable",
 ]
 
 # Plain lines come this far apart, so that the log of a night's job stays readable.
 PLAIN_INTERVAL_S = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPreview:
-    """What a run is about to do.
-
-    Attributes:
-        n_listed: videos under the sources, as far as they are listed.
-        is_whole: whether they all are.
-        n_done: of these, already done under the same settings.
-        left: extension to number of files in folders that were left as no video.
-        unreadable: folders that could not be listed, each with the reason.
-        linked: links to folders, which were not followed.
-        out: the root.
-        model: what captions.
-    """
-
-    n_listed: int
-    is_whole: bool
-    n_done: int
-    left: Mapping[str, int]
-    unreadable: Sequence[str]
-    linked: Sequence[str]
-    out: str
-    model: str
-
-    def sentence(self) -> str:
-        """The plan in one sentence for a person."""
-        to_do = self.n_listed - self.n_done
-        so_far = "" if self.is_whole else " so far"
-        parts = [f"{counted(self.n_listed, 'video')} listed{so_far}, {self.n_done} already done"]
-        parts.append("nothing is left to do" if not to_do else f"{to_do} to do")
-        if self.left:
-            kinds = ", ".join(
-                f"{number} {printable('.' + name) if name else 'without extension'}"
-                for name, number in sorted(self.left.items())
-            )
-            parts.append(f"left {counted(sum(self.left.values()), 'other file')} ({kinds})")
-        if self.linked:
-            parts.append(
-                f"{counted(len(self.linked), 'link')} to folders not followed, the first "
-                f"{printable(self.linked[0])}: name it as a source to take it"
-            )
-        if self.unreadable:
-            parts.append(
-                f"{counted(len(self.unreadable), 'folder')} could not be read, the first "
-                f"{printable(self.unreadable[0])}"
-            )
-        return "; ".join(parts) + "."
 
 
 class Display(Protocol):
@@ -121,6 +69,7 @@ class JsonDisplay:
             n_listed=preview.n_listed,
             is_whole=preview.is_whole,
             n_already_done=preview.n_done,
+            n_gone=preview.n_gone,
             left=dict(preview.left),
             unreadable=list(preview.unreadable),
             linked=list(preview.linked),
@@ -208,14 +157,6 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def printable(text: str) -> str:
-    """The text with control characters spelled out: a file's name must not steer a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
 def _plan_text(preview: RunPreview) -> str:
     return f"{escape(preview.sentence())}\nmodel: {escape(preview.model)}"
 
@@ -256,8 +197,3 @@ def _summary(now: Snapshot, ended: str, out: str) -> Table:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
-
-
-def counted(number: int, noun: str) -> str:
-    """The number with its noun, in the plural where it needs one."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,86 +1,103 @@
-"""Index videos: the job behind ``flexivideo index``, and a Ray job's entry point.
+"""Index videos: the command ``flexivideo index``, and a Ray job's entry point.
 
     ray job submit -- python -m jobs.index SOURCE... --out ROOT
 
-is the same command with the same options as ``flexivideo index SOURCE... --out ROOT``.
+is the same command with the same options.
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from pathlib import Path
 
-from jobs.display import Display, RunPreview
-from jobs.index_run import IndexRun
-from pipeline.outcomes import Status
-from pipeline.progress import Snapshot
-from pipeline.resume import Resume, windows
-from pipeline.runs import COMPLETED
-from pipeline.settings import IndexSettings
-from pipeline.sources import Listing
-from pipeline.store import open_store
+from rich.console import Console
 
-__all__ = ["RunReport", "run_index"]
+from jobs.option_groups import (
+    CaptionOptions,
+    CommitOptions,
+    DecodeOptions,
+    Flag,
+    OutStoreOptions,
+    PackingOptions,
+    PoolOptions,
+    SegmentationOptions,
+    StoreOptions,
+)
+from pipeline.settings import (
+    CaptionSettings,
+    CommitSettings,
+    DecodeSettings,
+    IndexSettings,
+    PackingSettings,
+    PoolSettings,
+    SegmentationSettings,
+)
+from pipeline.store_settings import OutStoreSettings, StoreSettings
 
-# What --strict counts as a failure.
-STRICT_FAILURES = (Status.PARTIAL, Status.FAILED, Status.UNAVAILABLE, Status.QUARANTINED)
+__all__ = ["index"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunReport:
-    """How a run ended.
+def index(
+    *source: str,
+    out: str,
+    config: Path | None = None,
+    json: Flag = False,
+    strict: Flag = False,
+    segmentation: SegmentationOptions = SegmentationSettings(),
+    packing: PackingOptions = PackingSettings(),
+    caption: CaptionOptions = CaptionSettings(),
+    pools: PoolOptions = PoolSettings(),
+    decode: DecodeOptions = DecodeSettings(),
+    commit: CommitOptions = CommitSettings(),
+    store: StoreOptions = StoreSettings(),
+    out_store: OutStoreOptions = OutStoreSettings(),
+) -> int:
+    """Index videos into a dataset; what it already holds is not done again.
 
-    Attributes:
-        ended: "completed" or "interrupted".
-        snapshot: the last counts.
+    Index a folder with the small embedded model:
+
+        flexivideo index ~/videos --out ~/index
+
+    One file and a glob, with more frames a second and longer clips:
+
+        flexivideo index talk.mkv 'shows/**/*.mp4' --out index --sample-fps 4 --clip-s 20
+
+    A real model on a GPU, with its options from a file:
+
+        flexivideo index archive/ --out index --model Qwen/Qwen2.5-VL-3B-Instruct --dtype bfloat16
+
+        flexivideo index archive/ --out index --config nightly.toml --json
+
+    Parameters
+    ----------
+    source: str
+        Files, folders, globs, s3:// objects or prefixes. A folder or prefix gives its files of
+        known video extensions.
+    out: str
+        Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
+    config: Path
+        TOML file with any of these options, by name or in tables; flags win over it.
+    json: bool
+        Print one JSON object for the plan and one for the summary.
+    strict: bool
+        Exit with 1 if a video of this run did not end as success or skipped.
     """
+    from jobs.display import choose_display  # the rest of the import takes seconds: only if needed
+    from jobs.listed_run import run_index
+    from jobs.standard_output import own_stdout
 
-    ended: str
-    snapshot: Snapshot
-
-    def exit_code(self, *, strict: bool) -> int:
-        """0 if every listed input has a terminal row; with ``strict`` also none of them failed."""
-        failed = any(self.snapshot.by_status.get(status) for status in STRICT_FAILURES)
-        return int(self.ended != COMPLETED or (strict and failed))
-
-
-def run_index(
-    sources: Sequence[str], *, out: str, settings: IndexSettings, display: Display
-) -> RunReport:
-    """List, say what is to be done, do it, say what was done.
-
-    Raises:
-        SettingsError: if a source, a setting or the root cannot be used.
-        LeaseHeld: if another run holds the root.
-        ModelError: if the model cannot be used.
-        LeaseLost: if another run took the root meanwhile.
-        WorkersFailed: if the cluster gives up.
-    """
-    listing = Listing(sources, settings.store)
-    run = IndexRun(open_store(out, settings.root_store), settings, display)
-    resume = Resume(run.store, run.plan.identity)
-    to_do = windows(listing, resume, run.progress.compared)
-    first = next(to_do, None)
-    so_far = run.progress.snapshot()
-    display.plan(
-        RunPreview(
-            n_listed=so_far.n_listed,
-            is_whole=listing.ended,
-            n_done=so_far.n_already_done,
-            left=dict(listing.left),
-            unreadable=listing.unreadable,
-            linked=listing.linked,
-            out=run.store.root,
-            model=run.model,
-        )
+    settings = IndexSettings(
+        segmentation=segmentation,
+        packing=packing,
+        caption=caption,
+        pools=pools,
+        decode=decode,
+        commit=commit,
+        store=store,
+        out_store=out_store,
     )
-    ended = COMPLETED
-    if first:
-        with run.holding() as (session, record):
-            resume.refresh()
-            record.ended = ended = run.index(session, chain([first], to_do), undone=resume.undone)
-    display.summary(run.progress.snapshot(), ended, run.store.root)
-    return RunReport(ended=ended, snapshot=run.progress.snapshot())
+    with own_stdout() as stdout:
+        display = choose_display(as_json=json, console=Console(file=stdout))
+        report = run_index(source, out=out, settings=settings, display=display)
+    return report.exit_code(strict=strict)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ do besides; this is what they have in common.
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flexivideo.plain_world.words import EMBEDDED_LIMITS
@@ -25,7 +26,7 @@ from pipeline.runs import COMPLETED, INTERRUPTED, RunRecord, note_settings, noti
 from pipeline.settings import IndexSettings
 from pipeline.store import Store
 
-__all__ = ["IndexRun"]
+__all__ = ["IndexRun", "new_run_id"]
 
 
 class IndexRun:
@@ -46,8 +47,9 @@ class IndexRun:
             SettingsError: if a setting cannot be used.
             ModelError: if the model cannot be used.
         """
-        self.store, self.settings, self.display = store, settings, display
-        self.plan = plan_run(settings, root=store.root)
+        self.store, self.display = store, display
+        self.settings = replace(settings, store=settings.store.settled())
+        self.plan = plan_run(self.settings, root=store.root)
         self.progress = Progress()
         self._interruption = Interruption()
 
@@ -67,7 +69,7 @@ class IndexRun:
             closing(self.display),
             self._interruption,
             open_for_index(
-                self.store, run_id=_new_run_id(), lease_s=self.settings.commit.lease_s
+                self.store, run_id=new_run_id(), lease_s=self.settings.commit.lease_s
             ) as session,
             noting_run(session, settings=self.settings, progress=self.progress) as record,
         ):
@@ -128,6 +130,6 @@ class IndexRun:
                 return INTERRUPTED
 
 
-def _new_run_id() -> str:
+def new_run_id() -> str:
     """Sortable by time, unique without asking anybody: ``20260102T030405Z-1a2b3c4d``."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from flexivideo.errors import SettingsError
 from flexivideo.visual_spec import VisualSpec
-from jobs.display import counted
+from jobs.run_preview import counted
 from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.decode_stage import DecodeStage
 from pipeline.outcomes import Status

@@ -11,7 +11,8 @@ from rich.table import Table
 from flexivideo.errors import DatasetError, SettingsError
 from flexivideo.model_identity import model_digest
 from flexivideo.plain_world.words import EMBEDDED_LIMITS
-from jobs.display import duration, printable
+from jobs.display import duration
+from jobs.run_preview import printable
 from pipeline.local_uri import FILE_SCHEME, to_path, to_uri
 from pipeline.store import Store
 from pipeline.views import connect

@@ -4,12 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from flexivideo.visual_spec import VisualSpec
-from pipeline.settings import (
-    DecodeSettings,
-    PackingSettings,
-    SegmentationSettings,
-    StoreSettings,
-)
+from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["DecodePlan", "Segmentation"]
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from flexivideo.errors import LeaseLost, SettingsError
+from pipeline.erasure import finish_erasures
 from pipeline.run_lease import Clock, KilledRun, Lease, acquire, utc_now
 from pipeline.schemas import VIDEOS
 from pipeline.store import UNFINISHED, Store
@@ -96,6 +97,7 @@ def open_for_index(
         session = IndexSession(store, lease, clock)
         if session.had_parts:  # else what lies in the folder is nobody's orphan
             remove_orphans(store)
+            finish_erasures(store, check=session.check)
         with _renewing(session, lease_s / RENEWALS_PER_LEASE):
             yield session
     finally:

@@ -5,14 +5,14 @@ again as ours are.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 from fsspec import AbstractFileSystem
 from fsspec.spec import AbstractBufferedFile
 
 from pipeline.local_uri import S3_SCHEME
 from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
-from pipeline.settings import StoreSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["ObjectFiles"]
 
@@ -29,7 +29,7 @@ class ObjectFiles(AbstractFileSystem):
     def __init__(self, settings: StoreSettings) -> None:
         super().__init__()
         self._settings = settings
-        # A part never changes, so what was listed need not be asked for again.
+        # DuckDB lists before it opens; what a listing said need not be asked for again.
         self._listed: dict[str, ListedObject] = {}
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
@@ -52,17 +52,20 @@ class ObjectFiles(AbstractFileSystem):
         entries = {name: _entry(found) for name, found in listed.items()}
         return entries if options.get("detail") else list(entries)
 
+    def open_newest(self, path: str) -> BinaryIO:
+        """An object as it is now, whatever was listed before; raises as :meth:`info` does."""
+        self._listed.pop(self._name(path), None)
+        file: BinaryIO = self.open(path)
+        return file
+
     def _open(self, path: str, mode: str = "rb", **_: Any) -> "_ObjectFile":
         return _ObjectFile(self, path, mode, block_size=BLOCK_BYTES, settings=self._settings)
 
     def _object(self, path: str) -> ListedObject:
-        name = self._name(path)
-        if name not in self._listed:
-            found = look_up(S3_SCHEME + name, self._settings)
-            if found is None:
-                raise FileNotFoundError(path)
-            self._listed[name] = found
-        return self._listed[name]
+        found = self._listed.get(self._name(path)) or look_up(self._uri(path), self._settings)
+        if found is None:
+            raise FileNotFoundError(path)
+        return found
 
     def _name(self, path: str) -> str:
         return str(self._strip_protocol(path))

@@ -20,7 +20,7 @@ from fsspec.asyn import sync
 from flexivideo.errors import StoreError
 from pipeline.local_uri import S3_SCHEME
 from pipeline.outcomes import ErrorKind
-from pipeline.settings import StoreSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = [
     "PATIENT_TRIES",

@@ -11,14 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from fsspec import AbstractFileSystem
-
 from flexivideo.errors import SettingsError, StoreError
 from pipeline.object_files import ObjectFiles
 from pipeline.object_requests import PATIENT_TRIES, ask, bucket_and_key
 from pipeline.object_store import DIGEST, list_objects, read_object
 from pipeline.outcomes import ErrorKind
-from pipeline.settings import StoreSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["ObjectRoot"]
 
@@ -35,7 +33,7 @@ class ObjectRoot:
             SettingsError: if it cannot be listed.
         """
         self.root, self._settings = root.rstrip("/"), settings
-        self.filesystem: AbstractFileSystem = ObjectFiles(settings)
+        self.filesystem = ObjectFiles(settings)
         bucket, key = bucket_and_key(self.root)
         try:
             ask(self.root, settings, "list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
@@ -87,8 +85,7 @@ class ObjectRoot:
 
     def open(self, path: str) -> BinaryIO:
         """See :class:`pipeline.store.Store`."""
-        file: BinaryIO = self.filesystem.open(self.uri(path))
-        return file
+        return self.filesystem.open_newest(self.uri(path))
 
     def uri(self, path: str) -> str:
         """See :class:`pipeline.store.Store`."""

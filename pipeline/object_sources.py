@@ -12,16 +12,21 @@ from pipeline.identity import video_id
 from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
-from pipeline.settings import StoreSettings
+from pipeline.store_settings import StoreSettings
 
-__all__ = ["listed_videos", "object_file"]
+__all__ = ["listed_videos", "located_object", "object_file"]
 
 # Decoders ask for little at a time.
 BUFFER_BYTES = 1 << 20
 
 
 def listed_videos(
-    source: str, settings: StoreSettings, *, extensions: frozenset[str], left: Counter[str]
+    source: str,
+    settings: StoreSettings,
+    *,
+    extensions: frozenset[str],
+    left: Counter[str],
+    folders: list[str],
 ) -> Iterator[VideoRef]:
     """The object of that name, or the videos under a prefix, page by page.
 
@@ -33,6 +38,7 @@ def listed_videos(
         settings: how the store is reached.
         extensions: of videos, in lower case without a dot.
         left: counts the objects under a prefix that have another extension, by extension.
+        folders: takes the prefix, unless it is an object.
 
     Raises:
         SettingsError: if the store refuses or cannot be reached, or nothing has such a name.
@@ -43,6 +49,7 @@ def listed_videos(
             yield _ref(named)
             return
         folder, n_found = source.rstrip("/") + "/", 0
+        folders.append(folder)
         for found in list_objects(folder, settings):
             n_found += 1
             extension = os.path.splitext(found.uri)[1].removeprefix(".").lower()
@@ -57,6 +64,12 @@ def listed_videos(
         raise SettingsError(f"{source!r} cannot be listed: {error.detail}; {what}") from error
     if not n_found:
         raise SettingsError(f"{source!r} names no object, and none lies under {folder!r}")
+
+
+def located_object(uri: str, settings: StoreSettings) -> VideoRef | None:
+    """The object of that name as it is now; see :func:`pipeline.sources.located`."""
+    found = look_up(uri, settings)
+    return None if found is None else _ref(found)
 
 
 def object_file(ref: VideoRef, settings: StoreSettings, beat: Callable[[], None]) -> BinaryIO:
@@ -75,4 +88,5 @@ def _ref(found: ListedObject) -> VideoRef:
         version=found.etag,
         video_id=video_id(found.uri, found.etag),
         size_bytes=found.size_bytes,
+        modified_at_s=found.modified_at.timestamp(),
     )

@@ -27,7 +27,7 @@ from pipeline.object_requests import (
     unquoted,
 )
 from pipeline.outcomes import ErrorKind
-from pipeline.settings import StoreSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = [
     "DIGEST",

@@ -28,6 +28,8 @@ class Snapshot:
     Attributes:
         n_listed: videos found under the sources so far.
         n_already_done: of these, done by earlier runs.
+        n_gone: videos of earlier runs whose source is gone, noted in this run.
+        n_returned: ... and whose source is there again.
         n_ended: videos that ended in this run.
         by_status: status to number of videos ended in this run.
         by_error_kind: error kind to number of videos ended in this run.
@@ -46,6 +48,8 @@ class Snapshot:
 
     n_listed: int
     n_already_done: int
+    n_gone: int
+    n_returned: int
     n_ended: int
     by_status: Mapping[str, int]
     by_error_kind: Mapping[str, int]
@@ -96,6 +100,8 @@ class Snapshot:
         return {
             "n_listed": self.n_listed,
             "n_already_done": self.n_already_done,
+            "n_gone": self.n_gone,
+            "n_returned": self.n_returned,
             "n_ended": self.n_ended,
             "by_status": dict(self.by_status),
             "by_error_kind": dict(self.by_error_kind),
@@ -120,7 +126,7 @@ class Progress:
     """Counts what passes the driver."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._n_listed = self._n_already_done = 0
+        self._n_listed = self._n_already_done = self._n_gone = self._n_returned = 0
         self._n_workers: Mapping[str, int] = {}
         self._clock, self._started = clock, clock()
         self._by_status: Counter[str] = Counter()
@@ -135,6 +141,10 @@ class Progress:
         """So many more were listed, and so many of all that were listed are done already."""
         self._n_listed += n_listed
         self._n_already_done += n_already_done
+
+    def sources_compared(self, n_gone: int, n_returned: int) -> None:
+        """So many known videos are gone, and so many there again."""
+        self._n_gone, self._n_returned = n_gone, n_returned
 
     def started(self, n_workers: Mapping[str, int]) -> None:
         """The workers are there: so many at most by stage."""
@@ -168,6 +178,8 @@ class Progress:
         return Snapshot(
             n_listed=self._n_listed,
             n_already_done=self._n_already_done,
+            n_gone=self._n_gone,
+            n_returned=self._n_returned,
             n_ended=self._by_status.total(),
             by_status=dict(self._by_status),
             by_error_kind=dict(self._by_error_kind),

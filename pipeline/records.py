@@ -59,6 +59,7 @@ class VideoRef:
         size_bytes: None where the listing does not say.
         scenes_commit_id: commit under which its scenes stand already; None: it is to be segmented.
         known_scenes: the scenes that its frames are cut into; None: by ATS.
+        modified_at_s: when this version was put there, seconds since 1970 UTC; None: unknown.
     """
 
     uri: str
@@ -67,6 +68,7 @@ class VideoRef:
     size_bytes: int | None
     scenes_commit_id: str | None = None
     known_scenes: tuple[KnownScene, ...] | None = None
+    modified_at_s: float | None = None
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "VideoRef":

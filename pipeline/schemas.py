@@ -19,6 +19,7 @@ __all__ = [
     "SETTINGS",
     "TABLES",
     "THUMBNAILS",
+    "TIMESTAMP",
     "VIDEOS",
     "embeddings_schema",
 ]

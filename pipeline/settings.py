@@ -4,23 +4,23 @@ These dataclasses are the command line's options and the TOML file's tables as w
 sentence is its help. Whatever changes a result is part of an id (see :class:`RunIdentity`).
 """
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import Field, dataclass, field, fields
 from importlib.util import find_spec
-from urllib.parse import urlsplit
+from typing import Any
 
 from flexivideo.errors import SettingsError
 from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, NOT_BELOW_ZERO, in_ranges
+from pipeline.store_settings import OutStoreSettings, StoreSettings
 
 __all__ = [
     "CaptionSettings",
     "CommitSettings",
     "DecodeSettings",
     "IndexSettings",
-    "OutStoreSettings",
     "PackingSettings",
     "PoolSettings",
     "SegmentationSettings",
-    "StoreSettings",
 ]
 
 DAY_S = 24 * 3600.0
@@ -173,42 +173,6 @@ class PoolSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoreSettings:
-    """How object stores are reached; secrets come from the environment, a profile or the role.
-
-    Attributes:
-        endpoint_url: Address of an S3 store. Default: AWS_ENDPOINT_URL, else Amazon's.
-        profile: Name in the credentials file. Default: AWS_PROFILE, else the environment's keys.
-        anonymous: Ask without credentials, as public buckets allow.
-        requester_pays: Take on the costs of reading, as some buckets want.
-    """
-
-    endpoint_url: str | None = None
-    profile: str | None = None
-    anonymous: bool = False
-    requester_pays: bool = False
-
-    def __post_init__(self) -> None:
-        _check_address("endpoint_url", self.endpoint_url)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutStoreSettings:
-    """How the dataset's store is reached, where that differs from the videos'.
-
-    Attributes:
-        out_endpoint_url: Address of the S3 store of the dataset. Default: endpoint_url.
-        out_profile: Name in the credentials file for the dataset. Default: profile.
-    """
-
-    out_endpoint_url: str | None = None
-    out_profile: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_address("out_endpoint_url", self.out_endpoint_url)
-
-
-@dataclass(frozen=True, kw_only=True)
 class CommitSettings:
     """When finished videos become visible, and how long a silent holder keeps the root.
 
@@ -245,6 +209,12 @@ class IndexSettings:
     store: StoreSettings = field(default_factory=StoreSettings)
     out_store: OutStoreSettings = field(default_factory=OutStoreSettings)
 
+    @classmethod
+    def from_json(cls, text: str) -> "IndexSettings":
+        """The settings that a run's row holds; what it does not name is as by default."""
+        parts = json.loads(text)
+        return cls(**{group.name: _of(group)(**parts.get(group.name, {})) for group in fields(cls)})
+
     @property
     def root_store(self) -> StoreSettings:
         """How the dataset's store is reached: always with credentials, at our own costs."""
@@ -254,11 +224,7 @@ class IndexSettings:
         )
 
 
-def _check_address(name: str, address: str | None) -> None:
-    parts = urlsplit(address or "https://")
-    if parts.scheme not in ("http", "https") or parts.username or parts.password:
-        # Not the address itself: it may hold a secret, and settings are stored.
-        raise SettingsError(
-            f"{name} is no plain http:// or https:// address; expected one without a name or "
-            f"password in it: those belong in the environment or a profile"
-        )
+def _of(group: "Field[Any]") -> type[Any]:
+    """The dataclass of a group of settings, which is its own default."""
+    kind: type[Any] = group.default_factory  # type: ignore[assignment]
+    return kind

@@ -11,8 +11,8 @@ from flexivideo.errors import SourceUnavailable, VideoRejected
 from pipeline.local_uri import S3_SCHEME, to_path
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
-from pipeline.settings import StoreSettings
 from pipeline.sources import disk_version
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["check_version", "content_digest", "open_source"]
 

@@ -14,9 +14,9 @@ from flexivideo.errors import SettingsError
 from pipeline.identity import video_id
 from pipeline.local_uri import S3_SCHEME, to_path, to_uri
 from pipeline.records import VideoRef
-from pipeline.settings import StoreSettings
+from pipeline.store_settings import StoreSettings
 
-__all__ = ["VIDEO_EXTENSIONS", "Listing", "disk_version", "local_ref"]
+__all__ = ["VIDEO_EXTENSIONS", "Listing", "disk_version", "local_ref", "located"]
 
 VIDEO_EXTENSIONS = frozenset(
     """3g2 3gp amv asf av1 avi divx dv f4v flv h264 h265 264 265 hevc ivf m1v m2p m2t m2ts m2v m4v
@@ -32,6 +32,7 @@ class Listing:
         left: after iteration, extension to number of files that folders held and that were left
             because no video is known under that extension.
         unreadable: after iteration, folders that could not be listed, each with the reason.
+        folders: after iteration, what the URIs begin with of which all videos were listed.
         ended: whether all has been listed.
         linked: after iteration, links to folders, which are not followed: they may lead in circles,
             or to what is listed already. One that is named is.
@@ -64,6 +65,7 @@ class Listing:
         self.left: Counter[str] = Counter()
         self.unreadable: list[str] = []
         self.linked: list[str] = []
+        self.folders: list[str] = []
         self.ended = False
 
     def __iter__(self) -> Iterator[VideoRef]:
@@ -75,6 +77,7 @@ class Listing:
         self.left.clear()
         self.unreadable.clear()
         self.linked.clear()
+        self.folders.clear()
         self.ended = False
         seen: set[str] = set()
         for name in self._named:
@@ -88,8 +91,17 @@ class Listing:
         if name.startswith(S3_SCHEME):
             from pipeline.object_sources import listed_videos  # with s3fs, which files do not need
 
-            return listed_videos(name, self._store, extensions=VIDEO_EXTENSIONS, left=self.left)
-        files = self._folder(name) if os.path.isdir(name) else iter((name,))
+            return listed_videos(
+                name,
+                self._store,
+                extensions=VIDEO_EXTENSIONS,
+                left=self.left,
+                folders=self.folders,
+            )
+        files = iter((name,))
+        if os.path.isdir(name):
+            self.folders.append(to_uri(name).rstrip("/") + "/")
+            files = self._folder(name)
         return (local_ref(to_uri(file)) for file in files)
 
     def _folder(self, folder: str) -> Iterator[str]:
@@ -119,8 +131,25 @@ def local_ref(uri: str) -> VideoRef:
         return VideoRef(uri=uri, version="", video_id=video_id(uri, ""), size_bytes=None)
     version = disk_version(status)
     return VideoRef(
-        uri=uri, version=version, video_id=video_id(uri, version), size_bytes=status.st_size
+        uri=uri,
+        version=version,
+        video_id=video_id(uri, version),
+        size_bytes=status.st_size,
+        modified_at_s=status.st_mtime,
     )
+
+
+def located(uri: str, store: StoreSettings) -> VideoRef | None:
+    """A known video in the version that it has now; None if it is gone.
+
+    Raises:
+        StoreError: if its store refuses or cannot be reached.
+    """
+    if uri.startswith(S3_SCHEME):
+        from pipeline.object_sources import located_object  # with s3fs, which files do not need
+
+        return located_object(uri, store)
+    return local_ref(uri) if os.path.lexists(to_path(uri)) else None
 
 
 def disk_version(status: os.stat_result) -> str:

@@ -17,7 +17,7 @@ from fsspec import AbstractFileSystem
 
 from flexivideo.errors import SettingsError
 from pipeline.local_uri import S3_SCHEME, to_path
-from pipeline.settings import StoreSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["UNFINISHED", "LocalStore", "Store", "open_store"]
 
@@ -29,7 +29,10 @@ class Store(Protocol):
     """A root and the objects under it, named by paths with forward slashes."""
 
     root: str
-    filesystem: AbstractFileSystem | None  # what DuckDB finds the objects with; None: its own
+
+    @property
+    def filesystem(self) -> AbstractFileSystem | None:
+        """What DuckDB finds the objects with; None: what it has itself."""
 
     def staging_file(self) -> BinaryIO:
         """A new empty local file to write an object into; to close it is to forget it."""

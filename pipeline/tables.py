@@ -1,7 +1,7 @@
 """Parquet parts: written by schema, never inferred, in row groups, with flat memory."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +15,10 @@ __all__ = [
     "part_name",
     "part_sequence",
     "write_part",
+    "write_table",
 ]
+
+FORMAT = {"compression": "zstd", "write_page_index": True}
 
 ROW_GROUP_ROWS = 100_000
 
@@ -51,15 +54,20 @@ def n_rows(store: Store, path: str) -> int:
     return count
 
 
+def write_table(rows: pa.Table, file: BinaryIO) -> None:
+    """Write rows as a part is written, all of whose rows are in memory."""
+    with pq.ParquetWriter(file, rows.schema, **FORMAT) as writer:
+        for start in range(0, rows.num_rows, ROW_GROUP_ROWS):
+            writer.write_table(rows.slice(start, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+
+
 class PartWriter:
     """Writes one part into a staging file; :meth:`publish` makes it visible, all at once."""
 
     def __init__(self, store: Store, schema: pa.Schema) -> None:
         self._store, self._schema = store, schema
         self._staged = store.staging_file()
-        self._writer = pq.ParquetWriter(
-            self._staged, schema, compression="zstd", write_page_index=True
-        )
+        self._writer = pq.ParquetWriter(self._staged, schema, **FORMAT)
         self._rows: list[dict[str, Any]] = []
         self._batches: list[pa.RecordBatch] = []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from crashing_store import Crash, CrashingStore
 from dataset_helpers import (
     ManualClock,
     commit_videos,
@@ -27,8 +28,9 @@ from pipeline.index_session import open_for_index
 from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
 from pipeline.run_identity import RunIdentity
-from pipeline.settings import CommitSettings, StoreSettings
+from pipeline.settings import CommitSettings
 from pipeline.store import LocalStore, open_store
+from pipeline.store_settings import StoreSettings
 from pipeline.tables import n_rows
 from pipeline.views import connect
 
@@ -36,41 +38,6 @@ ARABIC_ZERO = "\u0660"  # a decimal digit to Python
 
 REFS = [make_ref(name) for name in ("a", "b", "c")]
 DATA_TABLES = ("scenes", "clips", "embeddings", "thumbnails")
-
-
-class Crash(BaseException):
-    """The machine stops."""
-
-
-class CrashingStore:
-    """A store whose user's machine stops just before, or just after, its n-th change."""
-
-    def __init__(self, store, crash_at, *, after):
-        self._store = store
-        self.n_changes, self._crash_at, self._after = 0, crash_at, after
-
-    def __getattr__(self, name):
-        return getattr(self._store, name)
-
-    def create_if_absent(self, path, finished):
-        return self._change(self._store.create_if_absent, path, finished)
-
-    def compare_and_swap(self, path, expected, new):
-        return self._change(self._store.compare_and_swap, path, expected, new)
-
-    def delete(self, path):
-        if self._crash_at is not None and self.n_changes >= self._crash_at:
-            return None  # a machine that stopped cleans nothing up
-        return self._store.delete(path)
-
-    def _change(self, change, *arguments):
-        if self._crash_at is not None and self.n_changes >= self._crash_at:
-            raise Crash
-        self.n_changes += 1
-        done = change(*arguments)
-        if self._after and self.n_changes == self._crash_at:
-            raise Crash
-        return done
 
 
 def index(store, refs=REFS, *, hours_later=0):

@@ -7,15 +7,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from jobs.display import (
-    JsonDisplay,
-    LiveDisplay,
-    PlainDisplay,
-    RunPreview,
-    choose_display,
-    duration,
-    printable,
-)
+from jobs.display import JsonDisplay, LiveDisplay, PlainDisplay, choose_display, duration
+from jobs.run_preview import RunPreview, printable
 from pipeline.progress import Progress
 from pipeline.verdicts import Verdict, outcome_of
 

@@ -14,7 +14,7 @@ from index_job import FLEXIVIDEO, KILLED, dataset, index
 from rich.console import Console
 
 from jobs.display import PlainDisplay
-from jobs.index import run_index
+from jobs.listed_run import run_index
 from pipeline import resume
 from pipeline.settings import IndexSettings
 from pipeline.views import connect

@@ -9,8 +9,8 @@ import pytest
 from index_job import FLEXIVIDEO, KILLED, dataset, index
 from s3_server import FaultyProxy, client
 
-from pipeline.settings import StoreSettings
 from pipeline.store import open_store
+from pipeline.store_settings import StoreSettings
 from pipeline.views import connect
 
 pytestmark = pytest.mark.cluster

@@ -13,8 +13,9 @@ from flexivideo.errors import SettingsError, SourceUnavailable
 from jobs.scenes import segment_file
 from pipeline import fetched_file, object_requests, object_store
 from pipeline.object_sources import object_file
-from pipeline.settings import SegmentationSettings, StoreSettings
+from pipeline.settings import SegmentationSettings
 from pipeline.sources import Listing
+from pipeline.store_settings import StoreSettings
 
 BLOCK = 1 << 16
 BUCKET = "archive"

@@ -15,8 +15,8 @@ from pipeline.settings import (
     PackingSettings,
     PoolSettings,
     SegmentationSettings,
-    StoreSettings,
 )
+from pipeline.store_settings import StoreSettings
 
 REFUSED = [
     (SegmentationSettings, "tau", (-0.1, nan, inf)),

@@ -9,8 +9,8 @@ from s3_server import FaultyProxy, client
 
 from flexivideo.errors import SettingsError, StoreError
 from pipeline import object_requests, object_store
-from pipeline.settings import StoreSettings
 from pipeline.store import open_store
+from pipeline.store_settings import StoreSettings
 
 BUCKET = "roots"
 

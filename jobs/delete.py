@@ -1,0 +1,45 @@
+"""``flexivideo delete``: erase a video from a dataset."""
+
+from rich.console import Console
+
+from jobs.option_groups import StoreOptions
+from pipeline.store_settings import StoreSettings
+
+__all__ = ["delete"]
+
+
+def delete(root: str, uri: str, *, store: StoreOptions = StoreSettings()) -> int:
+    """Erase a video, in all its versions, from every table of a dataset.
+
+    The video itself is not touched: delete it at its source too, or the next run over that source
+    indexes it again. Copies that a store keeps of what is overwritten are the store's to remove.
+
+        flexivideo delete s3://index s3://uploads/private.mp4
+
+        flexivideo delete ~/index ~/videos/private.mp4
+
+    Parameters
+    ----------
+    root: str
+        Root of the dataset.
+    uri: str
+        The video, as the videos table names it; a path may be relative.
+    """
+    from jobs.index_run import new_run_id  # the import takes seconds: only if needed
+    from jobs.run_preview import counted
+    from pipeline.erasure import erase
+    from pipeline.index_session import open_for_index
+    from pipeline.local_uri import S3_SCHEME, to_uri
+    from pipeline.settings import CommitSettings
+    from pipeline.store import open_store
+
+    opened, name = open_store(root, store), uri if uri.startswith(S3_SCHEME) else to_uri(uri)
+    lease_s = CommitSettings().lease_s
+    with open_for_index(opened, run_id=new_run_id(), lease_s=lease_s) as session:
+        n_versions = erase(opened, name, check=session.check)
+    Console(soft_wrap=True).print(
+        f"{name}: erased in {counted(n_versions, 'version')}; the video itself is where it was",
+        highlight=False,
+        markup=False,
+    )
+    return 0

@@ -1,0 +1,135 @@
+"""Caption what came in: the command ``flexivideo nightly``, and a Ray job's entry point.
+
+    ray job submit -- python -m jobs.nightly --source s3://uploads --out s3://index
+
+is the same command with the same options.
+"""
+
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+from rich.console import Console
+
+from jobs.option_groups import (
+    CaptionOptions,
+    CommitOptions,
+    DecodeOptions,
+    Flag,
+    OutStoreOptions,
+    PackingOptions,
+    PoolOptions,
+    SegmentationOptions,
+    StoreOptions,
+)
+from pipeline.setting_ranges import AT_LEAST_ONE, in_ranges
+from pipeline.settings import (
+    CaptionSettings,
+    CommitSettings,
+    DecodeSettings,
+    IndexSettings,
+    PackingSettings,
+    PoolSettings,
+    SegmentationSettings,
+)
+from pipeline.store_settings import OutStoreSettings, StoreSettings
+
+__all__ = ["AlarmSettings", "nightly"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmSettings:
+    """From when on a person is called; shares are from 0 to 1.
+
+    Attributes:
+        max_failed: Share of the night's videos that may end as failed, partial or quarantined.
+        max_unavailable: Share of the night's videos that the store may not give.
+        min_videos: ... but fewer than so many call nobody.
+        max_gone: Share of the known videos that may be gone; if more are, none is noted as gone.
+    """
+
+    max_failed: float = 0.1
+    max_unavailable: float = 0.1
+    min_videos: int = 5
+    max_gone: float = 0.5
+
+    def __post_init__(self) -> None:
+        in_ranges(self, min_videos=AT_LEAST_ONE)
+        in_ranges(self, max_failed=(0, 1), max_unavailable=(0, 1), max_gone=(0, 1))
+
+
+ALARMS = Group("Alarms", sort_key=5)
+
+
+def nightly(
+    *,
+    source: Annotated[list[str], Parameter(negative_iterable=())],
+    out: str,
+    since: datetime | None = None,
+    config: Path | None = None,
+    json: Flag = False,
+    alarms: Annotated[AlarmSettings, Parameter(name="*", group=ALARMS)] = AlarmSettings(),
+    segmentation: SegmentationOptions = SegmentationSettings(),
+    packing: PackingOptions = PackingSettings(),
+    caption: CaptionOptions = CaptionSettings(),
+    pools: PoolOptions = PoolSettings(),
+    decode: DecodeOptions = DecodeSettings(),
+    commit: CommitOptions = CommitSettings(),
+    store: StoreOptions = StoreSettings(),
+    out_store: OutStoreOptions = OutStoreSettings(),
+) -> int:
+    """Index what is new or changed, note what is gone, and say in one line whether all is well.
+
+        flexivideo nightly --source s3://uploads --out s3://index
+
+        flexivideo nightly --source ~/videos --source /mnt/more --out ~/index --since 2026-01-31
+
+    Exit codes: 0 all is well (also where another run is at work already), 1 the run could not
+    finish, 2 usage, 3 it finished and a person is needed.
+
+    Parameters
+    ----------
+    source: list[str]
+        Files, folders, globs, s3:// objects or prefixes; may be given several times. Of folders and
+        prefixes it is noted which videos are gone.
+    out: str
+        Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
+    since: datetime
+        Leave what was put there before this date or time (UTC), indexed or not.
+    config: Path
+        TOML file with any of these options, by name or in tables; flags win over it.
+    json: bool
+        Print one JSON object for the plan, one for the summary and one for the night.
+    """
+    from jobs.night import run_night  # the import takes seconds: only if needed
+    from jobs.standard_output import own_stdout
+
+    settings = IndexSettings(
+        segmentation=segmentation,
+        packing=packing,
+        caption=caption,
+        pools=pools,
+        decode=decode,
+        commit=commit,
+        store=store,
+        out_store=out_store,
+    )
+    with own_stdout() as stdout:
+        return run_night(
+            source,
+            out=out,
+            since=since,
+            settings=settings,
+            alarms=alarms,
+            as_json=json,
+            console=Console(file=stdout),
+        )
+
+
+if __name__ == "__main__":
+    from jobs.cli import main
+
+    main(["nightly", *sys.argv[1:]])

@@ -1,0 +1,46 @@
+"""Options that several commands take: the pipeline's settings, grouped in the order of the work."""
+
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from pipeline.settings import (
+    CaptionSettings,
+    CommitSettings,
+    DecodeSettings,
+    PackingSettings,
+    PoolSettings,
+    SegmentationSettings,
+)
+from pipeline.store_settings import OutStoreSettings, StoreSettings
+
+__all__ = [
+    "CaptionOptions",
+    "CommitOptions",
+    "DecodeOptions",
+    "Flag",
+    "OutStoreOptions",
+    "PackingOptions",
+    "PoolOptions",
+    "SegmentationOptions",
+    "StoreOptions",
+]
+
+# A switch that is off unless named; it needs no --no- form.
+Flag = Annotated[bool, Parameter(negative=())]
+
+SCENES, CLIPS, MODEL, WORKERS, LIMITS, COMMITS, STORES = (
+    Group(name, sort_key=number)
+    for number, name in enumerate(
+        ("Scenes", "Clips", "Model", "Workers", "Limits", "Commits", "Object stores"), 10
+    )
+)
+
+SegmentationOptions = Annotated[SegmentationSettings, Parameter(name="*", group=SCENES)]
+PackingOptions = Annotated[PackingSettings, Parameter(name="*", group=CLIPS)]
+CaptionOptions = Annotated[CaptionSettings, Parameter(name="*", group=MODEL)]
+PoolOptions = Annotated[PoolSettings, Parameter(name="*", group=WORKERS)]
+DecodeOptions = Annotated[DecodeSettings, Parameter(name="*", group=LIMITS)]
+CommitOptions = Annotated[CommitSettings, Parameter(name="*", group=COMMITS)]
+StoreOptions = Annotated[StoreSettings, Parameter(name="*", group=STORES)]
+OutStoreOptions = Annotated[OutStoreSettings, Parameter(name="*", group=STORES)]

@@ -1,0 +1,76 @@
+"""Videos of a dataset done again, chosen by how they ended."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from flexivideo.errors import SettingsError
+from jobs.display import choose_display
+from jobs.index_run import IndexRun
+from jobs.run_preview import RunPreview
+from pipeline.known_videos import ended_otherwise, newest_settings
+from pipeline.outcomes import ErrorKind, Status
+from pipeline.runs import COMPLETED
+from pipeline.sources import located
+from pipeline.store import open_store
+from pipeline.store_settings import OutStoreSettings, StoreSettings
+from pipeline.views import connect
+
+__all__ = ["run_retry"]
+
+NOT_WELL = tuple(status for status in Status if status != Status.SUCCESS)
+
+
+def run_retry(
+    root: str,
+    *,
+    statuses: Sequence[str],
+    kinds: Sequence[str],
+    store: StoreSettings,
+    as_json: bool,
+    console: Console,
+) -> int:
+    """Do the chosen videos again, in the version that they have now; the exit code.
+
+    Raises:
+        SettingsError: if there is no such status or kind.
+        FlexiVideoError: as ``jobs.index.run_index``.
+    """
+    _check("status", statuses, Status)
+    _check("kind", kinds, ErrorKind)
+    opened = open_store(root, store)
+    connection = connect(opened)
+    settings = newest_settings(connection)
+    # The dataset may be reached otherwise than when it was made.
+    settings = replace(
+        settings,
+        out_store=OutStoreSettings(out_endpoint_url=store.endpoint_url, out_profile=store.profile),
+    )
+    display = choose_display(as_json=as_json, console=console)
+    run = IndexRun(opened, settings, display)
+    chosen = ended_otherwise(connection, statuses=statuses or NOT_WELL, kinds=kinds)
+    refs = [ref for uri in chosen if (ref := located(uri, settings.store)) is not None]
+    run.progress.compared(len(refs), 0)
+    display.plan(
+        RunPreview(
+            n_listed=len(refs),
+            is_whole=True,
+            n_done=0,
+            n_gone=len(chosen) - len(refs),
+            out=opened.root,
+            model=run.model,
+        )
+    )
+    ended = COMPLETED
+    if refs:
+        with run.holding() as (session, record):
+            record.ended = ended = run.index(session, [refs], undone=lambda window: window)
+    display.summary(run.progress.snapshot(), ended, opened.root)
+    return int(ended != COMPLETED)
+
+
+def _check(option: str, given: Sequence[str], known: Iterable[str]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise SettingsError(f"--{option} is {unknown[0]!r}; expected {', '.join(known)}")

@@ -1,0 +1,83 @@
+"""A video erased from a dataset for good: its rows in every table, in every commit.
+
+What is to be erased is first written down (as digests, not as the name that has to go), so that
+whoever holds the root after a crash finishes it: the video's own rows go first, which hides all of
+it from readers at once, then what stands in the other tables.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flexivideo.errors import DatasetError
+from pipeline.identity import commit_sequence, digest
+from pipeline.part_rewriting import rewrite_part
+from pipeline.store import Store
+from pipeline.tables import n_rows, part_sequence
+from pipeline.views import COMMIT_COLUMNS, connect
+
+__all__ = ["erase", "finish_erasures"]
+
+JOURNAL = "erasures"
+
+
+def erase(store: Store, uri: str, *, check: Callable[[], None]) -> int:
+    """Erase all versions of a video; returns how many there were.
+
+    Args:
+        store: the root, which is held.
+        uri: as it stands in the tables.
+        check: called before each change; raises if the root is held no longer.
+
+    Raises:
+        DatasetError: if no such video is in the dataset.
+    """
+    rows = (
+        connect(store)
+        .execute(
+            "SELECT video_id, commit_id, scenes_commit_id FROM all_videos WHERE uri = $uri",
+            {"uri": uri},
+        )
+        .fetchall()
+    )
+    if not rows:
+        raise DatasetError(
+            f"{uri!r} is not in {store.root!r}; expected a uri as its videos table has it"
+        )
+    videos = sorted({video_id for video_id, *_ in rows})
+    commits = {commit for _, *commits in rows for commit in commits}
+    noted = {"video_ids": videos, "sequences": sorted({commit_sequence(c) for c in commits})}
+    path = f"{JOURNAL}/{digest('erasure', uri)}.json"
+    check()
+    store.compare_and_swap(path, store.read(path), json.dumps(noted).encode())
+    finish_erasures(store, check=check)
+    return len(videos)
+
+
+def finish_erasures(store: Store, *, check: Callable[[], None]) -> None:
+    """Erase what was written down and is not erased yet."""
+    for path in list(store.list(JOURNAL)):
+        noted = json.loads(store.read(path) or b"{}")
+        videos = pa.array(noted.get("video_ids", []), pa.string())
+        for part in _parts(store, set(noted.get("sequences", []))):
+            check()
+            rewrite_part(store, part, partial(_without, videos))
+            # The empty part of a commit keeps its number from being used again.
+            if not part.startswith("videos/") and not n_rows(store, part):
+                store.delete(part)
+        check()
+        store.delete(path)
+
+
+def _parts(store: Store, sequences: set[int]) -> Iterator[str]:
+    for table in ("videos", *COMMIT_COLUMNS):
+        for part in list(store.list(table)):
+            if part_sequence(part) in sequences:
+                yield part
+
+
+def _without(videos: pa.Array, rows: pa.Table) -> pa.Table:
+    return rows.filter(pc.invert(pc.is_in(rows["video_id"], videos)))

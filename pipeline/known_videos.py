@@ -1,0 +1,46 @@
+"""What a dataset says of its own videos and runs, for those who do something again."""
+
+from collections.abc import Sequence
+
+import duckdb
+
+from flexivideo.errors import DatasetError
+from pipeline.settings import IndexSettings
+
+__all__ = ["ended_otherwise", "newest_settings"]
+
+
+def newest_settings(connection: duckdb.DuckDBPyConnection) -> IndexSettings:
+    """The settings of the newest run that has left a row of them.
+
+    Raises:
+        DatasetError: if none has.
+    """
+    found = connection.execute(
+        "SELECT settings FROM runs WHERE settings IS NOT NULL ORDER BY started_at DESC LIMIT 1"
+    ).fetchone()
+    if found is None:
+        raise DatasetError(
+            "no run has left its settings here; expected one that ended: index the sources again"
+        )
+    return IndexSettings.from_json(found[0])
+
+
+def ended_otherwise(
+    connection: duckdb.DuckDBPyConnection, *, statuses: Sequence[str], kinds: Sequence[str]
+) -> list[str]:
+    """URIs of the videos that are there and ended so, sorted.
+
+    Args:
+        connection: of ``pipeline.views.connect``.
+        statuses: any of these.
+        kinds: any of these as the error's kind; none: any at all.
+    """
+    rows = connection.execute(
+        """SELECT DISTINCT uri FROM videos
+           WHERE source_deleted_at IS NULL AND status IN (SELECT unnest($statuses))
+           AND (len($kinds) = 0 OR error_kind IN (SELECT unnest($kinds)))
+           ORDER BY uri""",
+        {"statuses": list(statuses), "kinds": list(kinds)},
+    ).fetchall()
+    return [uri for (uri,) in rows]

@@ -1,0 +1,127 @@
+"""Which of a dataset's videos are still there: a whole listing against what was indexed.
+
+A video is an object in one version. So it is gone when its object is, and also when the object has
+changed: the new version is another video. Its rows stay; ``source_deleted_at`` says since when.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flexivideo.errors import DatasetError
+from pipeline.identity import commit_sequence
+from pipeline.index_session import IndexSession
+from pipeline.part_rewriting import rewrite_part
+from pipeline.records import VideoRef
+from pipeline.schemas import TIMESTAMP
+from pipeline.sources import VIDEO_EXTENSIONS
+from pipeline.store import Store
+from pipeline.tables import part_name
+from pipeline.views import connect
+
+__all__ = ["Presence", "SeenVideos", "note_presence"]
+
+CHUNK_IDS = 50_000
+
+# A video's id, and the commit that its row stands in.
+Found = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presence:
+    """What became of a dataset's videos under some folders.
+
+    Attributes:
+        n_present: not known to be gone so far.
+        gone: of these, the ones that are not there any more.
+        returned: known to be gone, and there again.
+    """
+
+    n_present: int
+    gone: Sequence[Found]
+    returned: Sequence[Found]
+
+
+class SeenVideos:
+    """Remembers which videos a listing has shown; a million of them take some 40 MB."""
+
+    def __init__(self) -> None:
+        self._chunks: list[pa.Array] = []
+        self._new: list[str] = []
+
+    def of(self, refs: Iterable[VideoRef]) -> Iterator[VideoRef]:
+        """The references as they come, remembered."""
+        for ref in refs:
+            self._new.append(ref.video_id)
+            if len(self._new) == CHUNK_IDS:
+                self._close_chunk()
+            yield ref
+
+    def presence(self, store: Store, folders: Sequence[str]) -> Presence:
+        """Compare with what the dataset holds under these folders, which were listed whole."""
+        self._close_chunk()
+        try:
+            connection = connect(store)
+        except DatasetError:  # nothing has been written yet
+            return Presence(n_present=0, gone=(), returned=())
+        ids = pa.chunked_array(self._chunks, pa.string())
+        connection.register("seen", pa.table({"video_id": ids}))
+        # What folders give is known by its extension; what was named once need not have one.
+        connection.execute(
+            r"""CREATE TEMP TABLE known AS
+                SELECT video_id, commit_id, source_deleted_at IS NOT NULL AS is_gone,
+                       video_id IN (SELECT video_id FROM seen) AS is_seen
+                FROM videos
+                WHERE EXISTS (FROM unnest($folders) AS of(folder) WHERE starts_with(uri, folder))
+                AND lower(regexp_extract(uri, '\.([^./]*)$', 1)) IN (SELECT unnest($extensions))""",
+            {"folders": list(folders), "extensions": sorted(VIDEO_EXTENSIONS)},
+        )
+        rows = connection.execute(
+            "SELECT is_gone, video_id, commit_id FROM known WHERE is_gone = is_seen"
+        ).fetchall()
+        ((n_present,),) = connection.execute(
+            "SELECT count(*) FROM known WHERE NOT is_gone"
+        ).fetchall()
+        return Presence(
+            n_present=n_present,
+            gone=[(video, commit) for was_gone, video, commit in rows if not was_gone],
+            returned=[(video, commit) for was_gone, video, commit in rows if was_gone],
+        )
+
+    def _close_chunk(self) -> None:
+        self._chunks.append(pa.array(self._new, pa.string()))
+        self._new = []
+
+
+def note_presence(session: IndexSession, presence: Presence) -> None:
+    """Write into the videos' rows that they are gone, or there again.
+
+    Raises:
+        LeaseLost: if another run took the root meanwhile.
+    """
+    _set_deleted_at(session, presence.gone, session.clock())
+    _set_deleted_at(session, presence.returned, None)
+
+
+def _set_deleted_at(
+    session: IndexSession, videos: Sequence[Found], deleted_at: datetime | None
+) -> None:
+    by_sequence: dict[int, list[str]] = defaultdict(list)
+    for video_id, commit_id in videos:
+        by_sequence[commit_sequence(commit_id)].append(video_id)
+    for sequence, ids in sorted(by_sequence.items()):
+        session.check()
+
+        def noted(rows: pa.Table, ids: list[str] = ids) -> pa.Table:
+            is_meant = pc.is_in(rows["video_id"], pa.array(ids, pa.string()))
+            place = rows.schema.get_field_index("source_deleted_at")
+            times = pc.if_else(
+                is_meant, pa.scalar(deleted_at, TIMESTAMP), rows["source_deleted_at"]
+            )
+            return rows.set_column(place, rows.schema.field(place), times)
+
+        rewrite_part(session.store, f"videos/{part_name(sequence)}", noted)
