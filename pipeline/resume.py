@@ -19,11 +19,14 @@ from pipeline.run_identity import RunIdentity
 from pipeline.store import Store
 from pipeline.views import connect
 
-__all__ = ["Resume", "windows"]
+__all__ = ["MEMORY_MIB", "Resume", "windows"]
 
 # References of a window: few at first, for an early start, then as many as cost a cluster little
 # idle time at a window's end.
 FIRST_WINDOW, WINDOW = 1_000, 20_000
+
+# Of the driver, for what is done: a million videos fit, many more go to a disk.
+MEMORY_MIB = 300
 
 
 class Resume:
@@ -37,7 +40,7 @@ class Resume:
         """Look again: somebody may have committed meanwhile."""
         self._connection: duckdb.DuckDBPyConnection | None = None
         try:
-            self._connection = connect(self._store)
+            self._connection = connect(self._store, memory_mib=MEMORY_MIB)
         except DatasetError:  # nothing has been written yet
             return
         _remember_done(self._connection, self._identity)

@@ -17,6 +17,7 @@ from pipeline.identity import commit_sequence
 from pipeline.index_session import IndexSession
 from pipeline.part_rewriting import rewrite_part
 from pipeline.records import VideoRef
+from pipeline.resume import MEMORY_MIB
 from pipeline.schemas import TIMESTAMP
 from pipeline.sources import VIDEO_EXTENSIONS
 from pipeline.store import Store
@@ -65,7 +66,7 @@ class SeenVideos:
         """Compare with what the dataset holds under these folders, which were listed whole."""
         self._close_chunk()
         try:
-            connection = connect(store)
+            connection = connect(store, memory_mib=MEMORY_MIB)
         except DatasetError:  # nothing has been written yet
             return Presence(n_present=0, gone=(), returned=())
         ids = pa.chunked_array(self._chunks, pa.string())

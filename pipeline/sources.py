@@ -79,12 +79,16 @@ class Listing:
         self.linked.clear()
         self.folders.clear()
         self.ended = False
-        seen: set[str] = set()
+        # What a folder gives is not remembered: a folder can hold millions, and gives each once.
+        named, folders = set[str](), tuple[str, ...]()
         for name in self._named:
             for ref in self._refs(name):
-                if ref.uri not in seen:
-                    seen.add(ref.uri)
+                has_come = to_path(ref.uri).startswith(folders) and _is_video(ref.uri)
+                if not has_come and ref.uri not in named:
                     yield ref
+                if len(self.folders) == len(folders):  # it is no folder
+                    named.add(ref.uri)
+            folders = tuple(self.folders)
         self.ended = True
 
     def _refs(self, name: str) -> Iterator[VideoRef]:
@@ -110,14 +114,22 @@ class Listing:
             paths = (os.path.join(parent, name) for name in folders)
             self.linked.extend(path for path in paths if os.path.islink(path))
             for name in sorted(files):
-                extension = os.path.splitext(name)[1].removeprefix(".").lower()
-                if extension in VIDEO_EXTENSIONS:
+                if _is_video(name):
                     yield os.path.join(parent, name)
                 else:
-                    self.left[extension] += 1
+                    self.left[_extension(name)] += 1
 
     def _note_unreadable(self, error: OSError) -> None:
         self.unreadable.append(f"{error.filename}: {error.strerror}")
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].removeprefix(".").lower()
+
+
+def _is_video(name: str) -> bool:
+    """By its extension, as folders are listed."""
+    return _extension(name) in VIDEO_EXTENSIONS
 
 
 def local_ref(uri: str) -> VideoRef:

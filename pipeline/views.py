@@ -6,6 +6,7 @@ whole videos at any time, whatever a run is doing. Nothing is written.
 
 import os
 import re
+import tempfile
 from fnmatch import fnmatch
 
 import duckdb
@@ -36,12 +37,16 @@ COMMIT_COLUMNS = {
 }
 
 
-def connect(root: str | Store) -> duckdb.DuckDBPyConnection:
+def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckDBPyConnection:
     """Connection with the views of a dataset, named by its root or already opened.
 
     They are videos (the current row of each), all_videos, scenes, clips, embeddings, thumbnails,
     runs and settings. A table that has no part yet is an empty view of its schema, also later;
     the others show what is committed meanwhile.
+
+    Args:
+        root: the dataset.
+        memory_mib: what queries may take, beyond which they go to TMPDIR. Default: DuckDB's own.
 
     Raises:
         DatasetError: if there is no dataset under the root, or no video in it yet.
@@ -54,6 +59,9 @@ def connect(root: str | Store) -> duckdb.DuckDBPyConnection:
         )
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
+    if memory_mib is not None:
+        connection.execute(f"SET memory_limit = '{memory_mib}MiB'")
+        connection.execute("SET temp_directory = $folder", {"folder": tempfile.gettempdir()})
     if store.filesystem is not None:
         connection.register_filesystem(store.filesystem)
     for table in TABLES:

@@ -1,4 +1,6 @@
 import os
+from itertools import permutations
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,18 @@ def test_a_named_file_is_always_taken(archive):
 def test_a_video_that_two_sources_name_comes_once(archive):
     listing = Listing([str(archive / "b.mp4"), str(archive), str(archive / "*.mp4")])
     assert names(listing, archive) == ["b.mp4", "a/c.MKV"]
+
+
+@pytest.mark.parametrize("sources", list(permutations([".", "a", "b.mp4", "a/notes.txt", "ab"], 3)))
+def test_several_sources_give_what_each_gives_once_and_in_order(archive, sources):
+    """A folder in a folder, a file in a folder, names that begin alike."""
+    (archive / "ab").mkdir()
+    (archive / "ab" / "d.mp4").write_bytes(b"x")
+    odd = os.fsdecode(bytes(archive / "a") + b"/\xff.mp4")
+    Path(odd).write_bytes(b"x")
+    paths = [str(archive / source) for source in sources]
+    each = [ref for path in paths for ref in Listing([path])]
+    assert list(Listing(paths)) == list(dict.fromkeys(each))
 
 
 def test_a_name_with_glob_characters_that_exists_is_a_name(tmp_path):
