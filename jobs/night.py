@@ -59,6 +59,8 @@ class NightReport:
         now = self.snapshot
         parts = [f"{counted(now.n_listed, 'video')} listed", f"{now.n_already_done} already done"]
         parts += [f"{number} {status}" for status, number in sorted(now.by_status.items())]
+        if now.n_renamed:
+            parts.append(f"of these {now.n_renamed} renamed")
         parts += [f"{number} {kind}" for kind, number in sorted(now.by_error_kind.items())]
         parts += [f"{now.n_gone} gone", f"{now.n_returned} returned"]
         parts.append(
@@ -77,6 +79,7 @@ def run_night(
     since: datetime | None,
     settings: IndexSettings,
     alarms: AlarmSettings,
+    reuse_renamed: bool,
     as_json: bool,
     console: Console,
 ) -> int:
@@ -88,7 +91,7 @@ def run_night(
     display = choose_display(as_json=as_json, console=console)
     listing, seen = Listing(sources, settings.store), SeenVideos()
     run = IndexRun(open_store(out, settings.root_store), settings, display)
-    resume = Resume(run.store, run.plan.identity)
+    resume = Resume(run.store, run.plan.identity, reuse_renamed=reuse_renamed)
     to_do = windows(_recent(seen.of(listing), since), resume, run.progress.compared)
     first = next(to_do, None)
     display.plan(listing_preview(run, listing))

@@ -69,6 +69,7 @@ def nightly(
     source: Annotated[list[str], Parameter(negative_iterable=())],
     out: str,
     since: datetime | None = None,
+    reuse_renamed: Flag = False,
     config: Path | None = None,
     json: Flag = False,
     alarms: Annotated[AlarmSettings, Parameter(name="*", group=ALARMS)] = AlarmSettings(),
@@ -99,6 +100,9 @@ def nightly(
         Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
     since: datetime
         Leave what was put there before this date or time (UTC), indexed or not.
+    reuse_renamed: bool
+        Let a video take over the rows of the same bytes under another name (its version has to be
+        the same too), in place of decoding and captioning it again.
     config: Path
         TOML file with any of these options, by name or in tables; flags win over it.
     json: bool
@@ -124,6 +128,7 @@ def nightly(
             since=since,
             settings=settings,
             alarms=alarms,
+            reuse_renamed=reuse_renamed,
             as_json=json,
             console=Console(file=stdout),
         )

@@ -13,7 +13,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from pipeline.outcomes import CaptionStatus
-from pipeline.records import CAPTIONED_SCHEMA, VideoRef
+from pipeline.records import CAPTIONED_SCHEMA, Twin, VideoRef
 from pipeline.retry import NO_LIMITS
 from pipeline.verdicts import lost_rows, outcome_of, verdict_with_captions
 
@@ -52,6 +52,12 @@ class CompleteVideo:
         """A video whose rows never all arrived; no limits of its decode are to blame."""
         outcome = outcome_of(lost_rows(passes), n_tries=passes, limits_id=NO_LIMITS)
         return cls(ref.video_id, ref.uri, ref.version, outcome, _Spool())
+
+    @property
+    def twin(self) -> Twin | None:
+        """The video whose rows it takes over, having no clips of its own; None: nobody's."""
+        fields = self.outcome.get("twin")
+        return None if fields is None else Twin(**fields)
 
     @property
     def n_rows(self) -> int:

@@ -14,7 +14,9 @@ from pipeline.identity import clip_id, scene_id
 from pipeline.run_identity import RunIdentity
 from pipeline.schemas import CLIPS, PARTITIONS, SCENES, THUMBNAILS, VIDEOS, embeddings_schema
 from pipeline.store import Store
+from pipeline.stored_rows import StoredRows
 from pipeline.tables import PartWriter, part_name
+from pipeline.twin_rows import twin_clips, twin_video
 
 __all__ = ["CommitParts", "PartSettings"]
 
@@ -50,7 +52,7 @@ class CommitParts:
         sequence: int,
         now: datetime,
     ) -> None:
-        self._store, self._about = store, about
+        self._store, self._about, self._stored = store, about, StoredRows(store)
         self._commit, self._sequence, self._now = commit_id, sequence, now
         in_path = {"ingest_date": f"{now:%Y-%m-%d}", "model": about.identity.model_id}
         self._paths = {
@@ -76,8 +78,8 @@ class CommitParts:
             video_writer.write(self._video_row(video) for video in videos)
             for video in videos:
                 is_segmented = video.outcome.get("scenes_commit_id") is not None
-                for batch in video.batches():
-                    self._write_clip(batch, leftovers, with_scenes=not is_segmented)
+                for row in self._clip_rows(video):
+                    self._write_clip(row, leftovers, with_scenes=not is_segmented)
             for table, writer in self._writers.items():
                 self._publish(writer, self._paths[table])
                 leftovers.callback(self._store.delete, self._paths[table])
@@ -97,8 +99,18 @@ class CommitParts:
                 f"another run has taken {self._store.root}; nothing of this commit is visible"
             )
 
+    def _clip_rows(self, video: CompleteVideo) -> Iterator[dict[str, Any]]:
+        """Its clips as the model stage handed them over, or as they stand under another name."""
+        if video.twin is not None:
+            yield from twin_clips(self._stored, video.twin, video.video_id)
+        for batch in video.batches():
+            yield from batch.to_pylist()
+
     def _video_row(self, video: CompleteVideo) -> dict[str, Any]:
-        outcome = {name: value for name, value in video.outcome.items() if name in VIDEOS.names}
+        columns = video.outcome
+        if video.twin is not None:
+            columns = twin_video(self._stored, video.twin) | {"scenes_commit_id": None}
+        outcome = {name: value for name, value in columns.items() if name in VIDEOS.names}
         identity = self._about.identity
         return (
             {"limits_id": identity.limits_id}
@@ -119,38 +131,35 @@ class CommitParts:
             }
         )
 
-    def _write_clip(
-        self, batch: pa.RecordBatch, leftovers: ExitStack, *, with_scenes: bool
-    ) -> None:
-        for row in batch.to_pylist():
-            identity, video, clip = self._about.identity, row["video_id"], row["clip"]
-            key = {
-                "video_id": video,
-                "commit_id": self._commit,
-                "clip_id": clip_id(
-                    video,
-                    identity.segmenter_id,
-                    identity.packing_id,
-                    identity.model_id,
-                    identity.prompt_id,
-                    clip["clip_index"],
-                ),
-                "model_id": identity.model_id,
-                "prompt_id": identity.prompt_id,
-            }
-            if with_scenes:
-                self._append("scenes", SCENES, self._scene_rows(row, key), leftovers)
-            self._append("clips", CLIPS, [key | clip | _caption_columns(row)], leftovers)
-            if row["embedding"] is not None:
-                schema = embeddings_schema(
-                    len(row["embedding"]),
-                    dtype=self._about.embedding_dtype,
-                    metadata=self._about.embedding_metadata,
-                )
-                vector = key | {"embedding": row["embedding"]}
-                self._append("embeddings", schema, [vector], leftovers)
-            if row["thumbnail"] is not None:
-                self._append("thumbnails", THUMBNAILS, [key | row["thumbnail"]], leftovers)
+    def _write_clip(self, row: dict[str, Any], leftovers: ExitStack, *, with_scenes: bool) -> None:
+        identity, video, clip = self._about.identity, row["video_id"], row["clip"]
+        key = {
+            "video_id": video,
+            "commit_id": self._commit,
+            "clip_id": clip_id(
+                video,
+                identity.segmenter_id,
+                identity.packing_id,
+                identity.model_id,
+                identity.prompt_id,
+                clip["clip_index"],
+            ),
+            "model_id": identity.model_id,
+            "prompt_id": identity.prompt_id,
+        }
+        if with_scenes:
+            self._append("scenes", SCENES, self._scene_rows(row, key), leftovers)
+        self._append("clips", CLIPS, [key | clip | _caption_columns(row)], leftovers)
+        if row["embedding"] is not None:
+            schema = embeddings_schema(
+                len(row["embedding"]),
+                dtype=self._about.embedding_dtype,
+                metadata=self._about.embedding_metadata,
+            )
+            vector = key | {"embedding": row["embedding"]}
+            self._append("embeddings", schema, [vector], leftovers)
+        if row["thumbnail"] is not None:
+            self._append("thumbnails", THUMBNAILS, [key | row["thumbnail"]], leftovers)
 
     def _scene_rows(self, row: dict[str, Any], key: dict[str, Any]) -> Iterator[dict[str, Any]]:
         segmenter = self._about.identity.segmenter_id

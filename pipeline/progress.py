@@ -30,6 +30,7 @@ class Snapshot:
         n_already_done: of these, done by earlier runs.
         n_gone: videos of earlier runs whose source is gone, noted in this run.
         n_returned: ... and whose source is there again.
+        n_renamed: videos that took over the rows of the same bytes under another name.
         n_ended: videos that ended in this run.
         by_status: status to number of videos ended in this run.
         by_error_kind: error kind to number of videos ended in this run.
@@ -50,6 +51,7 @@ class Snapshot:
     n_already_done: int
     n_gone: int
     n_returned: int
+    n_renamed: int
     n_ended: int
     by_status: Mapping[str, int]
     by_error_kind: Mapping[str, int]
@@ -102,6 +104,7 @@ class Snapshot:
             "n_already_done": self.n_already_done,
             "n_gone": self.n_gone,
             "n_returned": self.n_returned,
+            "n_renamed": self.n_renamed,
             "n_ended": self.n_ended,
             "by_status": dict(self.by_status),
             "by_error_kind": dict(self.by_error_kind),
@@ -127,6 +130,7 @@ class Progress:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._n_listed = self._n_already_done = self._n_gone = self._n_returned = 0
+        self._n_renamed = 0
         self._n_workers: Mapping[str, int] = {}
         self._clock, self._started = clock, clock()
         self._by_status: Counter[str] = Counter()
@@ -165,6 +169,7 @@ class Progress:
     def video_ended(self, outcome: Mapping[str, Any], *, n_caption_tokens: int) -> None:
         """One video got its terminal status."""
         self._by_status[str(outcome["status"])] += 1
+        self._n_renamed += outcome.get("twin") is not None
         if outcome.get("error_kind"):
             self._by_error_kind[str(outcome["error_kind"])] += 1
         self._video_s += outcome.get("duration_s") or 0.0
@@ -180,6 +185,7 @@ class Progress:
             n_already_done=self._n_already_done,
             n_gone=self._n_gone,
             n_returned=self._n_returned,
+            n_renamed=self._n_renamed,
             n_ended=self._by_status.total(),
             by_status=dict(self._by_status),
             by_error_kind=dict(self._by_error_kind),

@@ -26,7 +26,9 @@ __all__ = [
     "PIXEL_FIELDS",
     "REF_SCHEMA",
     "SCENE_TYPE",
+    "THUMBNAIL_TYPE",
     "KnownScene",
+    "Twin",
     "VideoRef",
 ]
 
@@ -49,6 +51,21 @@ class KnownScene:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Twin:
+    """A video of the dataset that a listed one may be under another name.
+
+    Attributes:
+        video_id: its id.
+        commit_id: commit under which its rows stand.
+        content_digest: SHA-256 of its bytes: what decides.
+    """
+
+    video_id: str
+    commit_id: str
+    content_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoRef:
     """One object in one version, as listed.
 
@@ -59,6 +76,7 @@ class VideoRef:
         size_bytes: None where the listing does not say.
         scenes_commit_id: commit under which its scenes stand already; None: it is to be segmented.
         known_scenes: the scenes that its frames are cut into; None: by ATS.
+        twin: whose rows are taken over if the bytes are the same; None: nobody's.
         modified_at_s: when this version was put there, seconds since 1970 UTC; None: unknown.
     """
 
@@ -68,6 +86,7 @@ class VideoRef:
     size_bytes: int | None
     scenes_commit_id: str | None = None
     known_scenes: tuple[KnownScene, ...] | None = None
+    twin: Twin | None = None
     modified_at_s: float | None = None
 
     @classmethod
@@ -75,7 +94,8 @@ class VideoRef:
         """Of a row of ``REF_SCHEMA``, or of ``dataclasses.asdict``."""
         known = fields["known_scenes"]
         scenes = known if known is None else tuple(KnownScene(**scene) for scene in known)
-        return cls(**{**fields, "known_scenes": scenes})
+        twin = fields["twin"] and Twin(**fields["twin"])
+        return cls(**{**fields, "known_scenes": scenes, "twin": twin})
 
 
 KNOWN_SCENE_TYPE = pa.struct(
@@ -87,6 +107,8 @@ KNOWN_SCENE_TYPE = pa.struct(
     ]
 )
 
+TWIN_TYPE = pa.struct([pa.field(name, pa.string()) for name in Twin.__dataclass_fields__])
+
 REF_SCHEMA = pa.schema(
     [
         pa.field("uri", pa.string(), nullable=False),
@@ -95,6 +117,7 @@ REF_SCHEMA = pa.schema(
         pa.field("size_bytes", pa.int64()),
         pa.field("scenes_commit_id", pa.string()),
         pa.field("known_scenes", pa.list_(KNOWN_SCENE_TYPE)),
+        pa.field("twin", TWIN_TYPE),
     ]
 )
 
@@ -162,6 +185,7 @@ OUTCOME_TYPE = pa.struct(
         pa.field("n_visual_tokens", pa.int64(), nullable=False),
         pa.field("n_tries", pa.int32(), nullable=False),
         pa.field("scenes_commit_id", pa.string()),  # whose scenes these are; null: segmented anew
+        pa.field("twin", TWIN_TYPE),  # whose rows are taken over; null: nobody's
     ]
 )
 

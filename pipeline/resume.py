@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
-from pipeline.records import VideoRef
+from pipeline.records import Twin, VideoRef
 from pipeline.retry import ENDED_BY_LIMITS, TRIED_AGAIN
 from pipeline.run_identity import RunIdentity
 from pipeline.store import Store
@@ -32,8 +32,15 @@ MEMORY_MIB = 300
 class Resume:
     """What a dataset holds under the settings of a run, when it was last looked at."""
 
-    def __init__(self, store: Store, identity: RunIdentity) -> None:
-        self._store, self._identity = store, identity
+    def __init__(self, store: Store, identity: RunIdentity, *, reuse_renamed: bool = False) -> None:
+        """Look at a dataset.
+
+        Args:
+            store: the root.
+            identity: settings of the run.
+            reuse_renamed: look for videos that may be known under another name.
+        """
+        self._store, self._identity, self._reuse_renamed = store, identity, reuse_renamed
         self.refresh()
 
     def refresh(self) -> None:
@@ -45,27 +52,27 @@ class Resume:
             return
         _remember_done(self._connection, self._identity)
         _remember_segmented(self._connection, self._identity)
+        _remember_twins(self._connection, self._identity, wanted=self._reuse_renamed)
 
     def undone(self, refs: Sequence[VideoRef]) -> list[VideoRef]:
         """The references without a finished current row, in their order.
 
         Those that were segmented and packed under the same settings name the commit that holds
-        their scenes.
+        their scenes; those of a version that is known under another name, its twin there.
         """
         if self._connection is None:
             return list(refs)
-        self._connection.register("listed", pa.table({"video_id": [ref.video_id for ref in refs]}))
+        columns = {name: [getattr(ref, name) for ref in refs] for name in ("video_id", "version")}
+        self._connection.register("listed", pa.table(columns))
         left = self._connection.execute(
-            """SELECT video_id, scenes_commit_id FROM listed ANTI JOIN done USING (video_id)
-               LEFT JOIN segmented USING (video_id)"""
+            """SELECT listed.video_id, scenes_commit_id, twins.video_id, commit_id, content_digest
+               FROM listed ANTI JOIN done USING (video_id)
+               LEFT JOIN segmented ON segmented.video_id = listed.video_id
+               LEFT JOIN twins ON twins.version = listed.version"""
         ).fetchall()
         self._connection.unregister("listed")
-        scenes = dict(left)
-        return [
-            replace(ref, scenes_commit_id=scenes[ref.video_id])
-            for ref in refs
-            if ref.video_id in scenes
-        ]
+        known = {video_id: rest for video_id, *rest in left}
+        return [_as_known(ref, *known[ref.video_id]) for ref in refs if ref.video_id in known]
 
 
 def windows(
@@ -94,6 +101,13 @@ def windows(
         yield window
 
 
+def _as_known(
+    ref: VideoRef, scenes_commit: str | None, twin: str | None, commit: str, digest: str
+) -> VideoRef:
+    same = twin and Twin(video_id=twin, commit_id=commit, content_digest=digest)
+    return replace(ref, scenes_commit_id=scenes_commit, twin=same or None)
+
+
 def _remember_done(connection: duckdb.DuckDBPyConnection, identity: RunIdentity) -> None:
     connection.execute(
         """CREATE TEMP TABLE done AS SELECT video_id FROM videos
@@ -119,4 +133,28 @@ def _remember_segmented(connection: duckdb.DuckDBPyConnection, identity: RunIden
            SELECT video_id, max(scenes_commit_id) AS scenes_commit_id FROM all_videos
            WHERE segmenter_id = ? AND packing_id = ? AND status = ? GROUP BY video_id""",
         [identity.segmenter_id, identity.packing_id, Status.SUCCESS],
+    )
+
+
+def _remember_twins(
+    connection: duckdb.DuckDBPyConnection, identity: RunIdentity, *, wanted: bool
+) -> None:
+    # An object keeps its version when it is renamed, mostly; whether it is the same, bytes tell.
+    connection.execute(
+        """CREATE TEMP TABLE twins AS
+           SELECT version, max_by(video_id, commit_id) AS video_id,
+                  max_by(content_digest, commit_id) AS content_digest, max(commit_id) AS commit_id
+           FROM videos
+           WHERE $wanted AND status = $status AND content_digest IS NOT NULL AND version <> ''
+           AND segmenter_id = $segmenter AND packing_id = $packing AND model_id = $model
+           AND prompt_id = $prompt
+           GROUP BY version""",
+        {
+            "wanted": wanted,
+            "status": Status.SUCCESS,
+            "segmenter": identity.segmenter_id,
+            "packing": identity.packing_id,
+            "model": identity.model_id,
+            "prompt": identity.prompt_id,
+        },
     )

@@ -6,7 +6,7 @@ the video. A row a clip comes first, and at the end one row with the outcome.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from pipeline.decode import DecodeReport, timed_frames
 from pipeline.decode_plan import DecodePlan
 from pipeline.encryption import decodes_to_noise
 from pipeline.orientation import UprightScaler
-from pipeline.outcomes import ErrorKind
+from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
 from pipeline.sampling import InstantSampler
 from pipeline.scene_builder import SceneBuilder
@@ -81,23 +81,27 @@ def video_rows(
         limit_mib, store = plan.decode.max_size_mib, plan.store
         with open_source(ref, max_size_mib=limit_mib, store=store, beat=beat) as file:
             facts.columns["content_digest"] = content_digest(file, beat)
-            facts.missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
-            with open_video(file, threads=plan.threads) as video:
-                for clip in _clips(ref, video, plan, facts, beat):
-                    facts.n_clips += 1
-                    facts.n_scenes += len(clip.scenes)
-                    yield clip_row(
-                        ref,
-                        attempt,
-                        clip,
-                        tokens_per_scene=facts.tokens_per_scene,
-                        busy_s=time.perf_counter() - since,
-                    )
-                    since = time.perf_counter()  # the time that the reader took is not ours
-                verdict = _verdict(video, facts)
+            if ref.twin and ref.twin.content_digest == facts.columns["content_digest"]:
+                facts.columns["twin"] = asdict(ref.twin)
+                verdict = Verdict(status=Status.SUCCESS)
+            else:
+                facts.missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
+                with open_video(file, threads=plan.threads) as video:
+                    for clip in _clips(ref, video, plan, facts, beat):
+                        facts.n_clips += 1
+                        facts.n_scenes += len(clip.scenes)
+                        yield clip_row(
+                            ref,
+                            attempt,
+                            clip,
+                            tokens_per_scene=facts.tokens_per_scene,
+                            busy_s=time.perf_counter() - since,
+                        )
+                        since = time.perf_counter()  # the time that the reader took is not ours
+                    verdict = _verdict(video, facts)
+                if ref.known_scenes is not None:
+                    facts.columns["scenes_commit_id"] = ref.scenes_commit_id
             check_version(file, ref)
-            if ref.known_scenes is not None:
-                facts.columns["scenes_commit_id"] = ref.scenes_commit_id
     except (VideoRejected, SourceUnavailable) as error:
         verdict = verdict_of_error(error)
         facts.n_scenes = facts.n_clips = 0  # the rows before it do not count

@@ -100,8 +100,8 @@ def test_seven_nights(said, uploads, s3_server):
     uploads.remove("b")
     uploads.put(moved="2")
     uploads.remove("c")
-    code, line = said(*night)
-    assert (code, "1 success, 2 gone, 0 returned" in line) == (0, True)
+    code, line = said(*night, "--reuse-renamed")
+    assert (code, "1 success, of these 1 renamed, 2 gone, 0 returned" in line) == (0, True)
     assert live(settings) == expected(uploads)
 
     uploads.put(b="1")
