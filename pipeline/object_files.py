@@ -4,6 +4,7 @@ A filesystem of fsspec's kind in place of s3fs's own, whose ranges are neither l
 again as ours are.
 """
 
+import io
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -11,12 +12,21 @@ from fsspec import AbstractFileSystem
 from fsspec.spec import AbstractBufferedFile
 
 from pipeline.local_uri import S3_SCHEME
-from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
+from pipeline.object_store import (
+    ListedObject,
+    ObjectReader,
+    list_objects,
+    look_up,
+    read_object,
+)
 from pipeline.store_settings import StoreSettings
 
 __all__ = ["ObjectFiles"]
 
-# Footers and columns of a part lie close together.
+# Up to this size an object comes whole, and is compared with the digest that it was put with.
+WHOLE_BYTES = 32 << 20
+
+# Of larger ones come ranges: footers and columns of a part lie close together.
 BLOCK_BYTES = 1 << 20
 
 
@@ -58,8 +68,16 @@ class ObjectFiles(AbstractFileSystem):
         file: BinaryIO = self.open(path)
         return file
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> "_ObjectFile":
-        return _ObjectFile(self, path, mode, block_size=BLOCK_BYTES, settings=self._settings)
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
+        if self._object(path).size_bytes <= WHOLE_BYTES:
+            found = read_object(self._uri(path), self._settings)
+            if found is None:
+                raise FileNotFoundError(path)
+            return io.BytesIO(found.content)
+        file: BinaryIO = _ObjectFile(
+            self, path, mode, block_size=BLOCK_BYTES, settings=self._settings
+        )
+        return file
 
     def _object(self, path: str) -> ListedObject:
         found = self._listed.get(self._name(path)) or look_up(self._uri(path), self._settings)

@@ -43,7 +43,7 @@ __all__ = [
 DIGEST = "sha256"
 
 # A store that is silent for so long in the middle of a reply has lost it.
-STALL_S = 10.0
+STALL_S = 3.0
 CHUNK_BYTES = 1 << 18
 
 # Of a page of a listing: the most that stores give.

@@ -1,6 +1,5 @@
 """The bytes of a listed video in the version that was listed, or a clear error."""
 
-import hashlib
 import io
 import os
 import stat
@@ -14,10 +13,9 @@ from pipeline.records import VideoRef
 from pipeline.sources import disk_version
 from pipeline.store_settings import StoreSettings
 
-__all__ = ["check_version", "content_digest", "open_source"]
+__all__ = ["check_version", "open_source"]
 
 MIB = 2**20
-DIGEST_CHUNK_BYTES = 4 * MIB
 
 
 class _ListedFile(io.FileIO):
@@ -121,12 +119,3 @@ def check_version(file: BinaryIO, ref: VideoRef) -> None:
             f"{ref.uri!r} has changed: listed as {ref.version or 'unreadable'}, now {version}; "
             f"expected one version throughout: run again when it is written",
         )
-
-
-def content_digest(file: BinaryIO, beat: Callable[[], None]) -> str:
-    """SHA-256 of all bytes, hexadecimal; ``beat`` is called at every sign of life."""
-    digest = hashlib.sha256()
-    while chunk := file.read(DIGEST_CHUNK_BYTES):
-        digest.update(chunk)
-        beat()
-    return digest.hexdigest()

@@ -24,8 +24,9 @@ from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
 from pipeline.sampling import InstantSampler
 from pipeline.scene_builder import SceneBuilder
-from pipeline.source_file import check_version, content_digest, open_source
+from pipeline.source_file import check_version
 from pipeline.verdicts import Verdict, outcome_of, verdict_of_decode, verdict_of_error
+from pipeline.whole_source import whole_source
 
 __all__ = ["video_rows"]
 
@@ -79,9 +80,10 @@ def video_rows(
     facts, since = _Facts(), time.perf_counter()
     try:
         limit_mib, store = plan.decode.max_size_mib, plan.store
-        with open_source(ref, max_size_mib=limit_mib, store=store, beat=beat) as file:
-            facts.columns["content_digest"] = content_digest(file, beat)
-            if ref.twin and ref.twin.content_digest == facts.columns["content_digest"]:
+        source = whole_source(ref, max_size_mib=limit_mib, store=store, beat=beat)
+        with source as (file, digest):
+            facts.columns["content_digest"] = digest
+            if ref.twin and ref.twin.content_digest == digest:
                 facts.columns["twin"] = asdict(ref.twin)
                 verdict = Verdict(status=Status.SUCCESS)
             else:

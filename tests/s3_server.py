@@ -183,8 +183,9 @@ class FaultyProxy:
                     await asyncio.sleep(LATE_S)
                 request.transport.abort()
                 return web.Response()
-            if fault == "lie":
-                content = bytes(byte ^ 1 for byte in content)
+            if fault is not None and fault.startswith("lie") and content:
+                place = int(fault.removeprefix("lie ")) % len(content)
+                content = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
             if fault == "other version":
                 headers["ETag"] = '"0123456789abcdef0123456789abcdef"'
             if fault == "other place":

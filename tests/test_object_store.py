@@ -1,5 +1,6 @@
 """Objects of a real S3 server, and what of them arrives through a proxy that breaks replies."""
 
+import hashlib
 import os
 import resource
 import socket
@@ -11,7 +12,7 @@ from synthetic_media import textured_shots, write_video
 
 from flexivideo.errors import SettingsError, SourceUnavailable
 from jobs.scenes import segment_file
-from pipeline import fetched_file, object_requests, object_store
+from pipeline import fetched_file, object_requests, object_store, whole_source
 from pipeline.object_sources import object_file
 from pipeline.settings import SegmentationSettings
 from pipeline.sources import Listing
@@ -152,6 +153,60 @@ def test_an_object_that_never_comes_whole_is_unavailable(bucket, proxy, small_bl
         file.read()
     proxy.begin(lambda n: None)
     assert seen.value.error_kind == "source_unavailable"
+
+
+@pytest.fixture
+def counts_by_md5(monkeypatch):
+    """A process that knows no bucket yet, and asks for one block after the other."""
+    monkeypatch.setattr(fetched_file, "BLOCKS_AHEAD", 1)
+    monkeypatch.setattr(whole_source, "counting_otherwise", set())
+
+
+def read_whole(ref, settings):
+    with whole_source.whole_source(ref, store=settings) as (file, digest):
+        file.seek(0)
+        content = file.read()
+    assert hashlib.sha256(content).hexdigest() == digest
+    return content
+
+
+@pytest.mark.parametrize("lies", [{3}, {3, 25}, {0, 22}])
+def test_changed_bytes_are_noticed_and_fetched_again(
+    bucket, proxy, small_blocks, large, lies, counts_by_md5
+):
+    """Up to two fetches of 21 blocks with a byte changed on its way, each time another one."""
+    settings = StoreSettings(endpoint_url=proxy.address)
+    ref = ref_of("large.mp4", settings)
+    proxy.begin(lambda n: f"lie {n}" if n in lies else None)
+    assert read_whole(ref, settings) == large
+    assert proxy.n_counted == 21 * (1 + len(lies))
+
+
+def test_bytes_that_come_otherwise_every_time_are_none(
+    bucket, proxy, small_blocks, large, counts_by_md5
+):
+    settings = StoreSettings(endpoint_url=proxy.address)
+    ref = ref_of("large.mp4", settings)
+    proxy.begin(lambda n: f"lie {n}" if n % 21 == 4 else None)
+    with pytest.raises(SourceUnavailable, match="each of 3 times") as seen:
+        read_whole(ref, settings)
+    assert seen.value.error_kind == "source_unavailable"
+
+
+def test_two_fetches_that_agree_are_believed_and_their_bucket_from_then_on(
+    bucket, proxy, small_blocks, large, counts_by_md5
+):
+    """As where a store encrypts with keys of its own, and an ETag is no MD5 of what it gives."""
+    settings = StoreSettings(endpoint_url=proxy.address)
+    ref = ref_of("large.mp4", settings)
+    proxy.begin(lambda n: "lie 5" if n % 21 == 4 else None)
+    content = read_whole(ref, settings)
+    assert [place for place in range(len(large)) if content[place] != large[place]] == [
+        4 * BLOCK + 5
+    ]
+    assert proxy.n_counted == 2 * 21
+    assert read_whole(ref, settings) == content
+    assert proxy.n_counted == 3 * 21
 
 
 def test_versions_are_never_mixed(bucket, settings, small_blocks, large, monkeypatch):

@@ -158,7 +158,7 @@ def test_a_disk_that_fails_under_way_is_no_fault_of_the_video(shots, monkeypatch
             os.close(folder)
         left[0] -= 1
 
-    monkeypatch.setattr("pipeline.video_rows.open_source", opened)
+    monkeypatch.setattr("pipeline.whole_source.open_source", opened)
     (row,) = [
         row
         for batch in video_rows(ref_of(shots), "a", make_plan(), fail_if_due)
