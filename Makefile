@@ -9,7 +9,7 @@ INSTALL = $(PIP) install --quiet --constraint infra/constraints.txt
 SOURCES = Makefile README.md LICENSE pyproject.toml infra/constraints.txt \
 	$(shell find flexivideo pipeline jobs -type f -not -path '*/__pycache__/*' | LC_ALL=C sort)
 
-.PHONY: demo test check clean FORCE
+.PHONY: demo test check chaos clean FORCE
 
 demo: $(VENV)/installed
 	$(VENV)/bin/flexivideo demo
@@ -24,6 +24,12 @@ check: $(VENV)/installed-for-tests
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/check-wheel-contents --toplevel flexivideo,jobs,pipeline $(VENV)/wheel/*.whl
+
+# Minutes: everything that can break, a hundred times. N_FAULTS and SEED choose others.
+N_FAULTS ?= 100
+SEED     ?= 1
+chaos: $(VENV)/installed-for-tests
+	$(VENV)/bin/python tests/chaos.py --n-faults $(N_FAULTS) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

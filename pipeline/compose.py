@@ -10,8 +10,8 @@ The driver is the writer. It puts the rows of each video together and commits wh
 whatever a dead worker or node tore apart is pending at the end of a pass and goes into another.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -73,17 +73,19 @@ def index_videos(
     for _ in range(MAX_PASSES):
         if not pending:
             break
-        stream = captioned_rows(list(pending.values()), plan, pools)
-        while (arrival := _next(stream, waiting)) is not None:
-            rows, queued = arrival
-            progress.rows_arrived(rows, queued)
-            for video in assembler.push(rows):
-                del pending[video.video_id]
-                progress.video_ended(video.outcome, n_caption_tokens=video.n_caption_tokens)
-                committer.add(video)
-            if committer.due():
-                committer.commit()
-            on_progress(progress.snapshot())
+        # Closed here, whatever happens: left to the interpreter's end, it would call for a cluster
+        # that is gone, and wait for it.
+        with closing(captioned_rows(list(pending.values()), plan, pools)) as stream:
+            while (arrival := _next(stream, waiting)) is not None:
+                rows, queued = arrival
+                progress.rows_arrived(rows, queued)
+                for video in assembler.push(rows):
+                    del pending[video.video_id]
+                    progress.video_ended(video.outcome, n_caption_tokens=video.n_caption_tokens)
+                    committer.add(video)
+                if committer.due():
+                    committer.commit()
+                on_progress(progress.snapshot())
     for ref in pending.values():
         lost = CompleteVideo.lost(ref, passes=MAX_PASSES)
         progress.video_ended(lost.outcome, n_caption_tokens=0)
@@ -94,7 +96,7 @@ def index_videos(
 
 def captioned_rows(
     refs: Sequence[VideoRef], plan: RunPlan, pools: Pools
-) -> Iterator[tuple[pa.Table, dict[str, int]]]:
+) -> Generator[tuple[pa.Table, dict[str, int]], None, None]:
     """Tables of ``CAPTIONED_SCHEMA`` as they become ready, with the blocks that wait by stage."""
     dataset = captioned_dataset(refs, plan, pools)
     for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):

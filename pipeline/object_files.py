@@ -62,14 +62,10 @@ class ObjectFiles(AbstractFileSystem):
         entries = {name: _entry(found) for name, found in listed.items()}
         return entries if options.get("detail") else list(entries)
 
-    def open_newest(self, path: str) -> BinaryIO:
-        """An object as it is now, whatever was listed before; raises as :meth:`info` does."""
-        self._listed.pop(self._name(path), None)
-        file: BinaryIO = self.open(path)
-        return file
-
     def _open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
-        if self._object(path).size_bytes <= WHOLE_BYTES:
+        size_bytes = self._object(path).size_bytes
+        self._listed.pop(self._name(path), None)  # it may have been replaced since
+        if size_bytes <= WHOLE_BYTES:
             found = read_object(self._uri(path), self._settings)
             if found is None:
                 raise FileNotFoundError(path)

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from flexivideo.errors import SettingsError, StoreError
+from pipeline.local_uri import S3_SCHEME
 from pipeline.object_files import ObjectFiles
 from pipeline.object_requests import PATIENT_TRIES, ask, bucket_and_key
-from pipeline.object_store import DIGEST, list_objects, read_object
+from pipeline.object_store import DIGEST, read_object
 from pipeline.outcomes import ErrorKind
 from pipeline.store_settings import StoreSettings
 
@@ -68,8 +69,8 @@ class ObjectRoot:
 
     def list(self, folder: str) -> Iterator[str]:
         """See :class:`pipeline.store.Store`."""
-        for found in list_objects(f"{self.uri(folder)}/", self._settings):
-            yield found.uri.removeprefix(f"{self.root}/")
+        for uri in self.filesystem.find(self.uri(folder)):
+            yield f"{S3_SCHEME}{uri}".removeprefix(f"{self.root}/")
 
     def delete(self, path: str) -> None:
         """See :class:`pipeline.store.Store`."""
@@ -85,7 +86,8 @@ class ObjectRoot:
 
     def open(self, path: str) -> BinaryIO:
         """See :class:`pipeline.store.Store`."""
-        return self.filesystem.open_newest(self.uri(path))
+        file: BinaryIO = self.filesystem.open(self.uri(path))
+        return file
 
     def uri(self, path: str) -> str:
         """See :class:`pipeline.store.Store`."""

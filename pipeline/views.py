@@ -1,12 +1,14 @@
 """The dataset as a reader should see it: DuckDB views that join what belongs together.
 
-A row counts only if the commit that wrote it stands and is the video's latest, so a reader sees
-whole videos at any time, whatever a run is doing. Nothing is written.
+A row counts only if the commit that wrote it stands and is the video's latest, and a connection
+reads the parts of the commits that stood when it was opened: so a reader sees whole videos at any
+time, and the same in every table, whatever a run is doing. Nothing is written.
 """
 
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from fnmatch import fnmatch
 
 import duckdb
@@ -16,15 +18,15 @@ from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
 from pipeline.schemas import PARTITIONS, TABLES
 from pipeline.store import Store, open_store
-from pipeline.tables import SEQUENCE_DIGITS, n_rows, part_sequence
+from pipeline.tables import n_rows, part_sequence
 
 __all__ = ["connect"]
 
 # Tables without a commit of their own are shown as they are.
 PLAIN_TABLES = ("runs", "settings")
 
-# What a table's files are called; what else lies there is not ours.
-PARTS, PARTS_OF_COMMITS = "part-*.parquet", f"part-{'[0-9]' * SEQUENCE_DIGITS}.parquet"
+# What a plain table's files are called; what else lies there is not ours.
+PLAIN_PARTS = "part-*.parquet"
 
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.date32(): "DATE"}
 
@@ -41,8 +43,8 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
     """Connection with the views of a dataset, named by its root or already opened.
 
     They are videos (the current row of each), all_videos, scenes, clips, embeddings, thumbnails,
-    runs and settings. A table that has no part yet is an empty view of its schema, also later;
-    the others show what is committed meanwhile.
+    runs and settings, as they are now: what is committed later, another connection sees. A table
+    that has no part yet is an empty view of its schema.
 
     Args:
         root: the dataset.
@@ -52,7 +54,8 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
         DatasetError: if there is no dataset under the root, or no video in it yet.
     """
     store = open_store(root) if isinstance(root, str) else root
-    if not _holds_videos(store):
+    parts = _parts(store)
+    if not any(n_rows(store, path) for path in parts["videos"]):  # a run begins with an empty one
         raise DatasetError(
             f"there is no dataset in {store.root!r}: no video under {store.uri('videos')}; "
             f"expected the --out of an index run that has finished one"
@@ -65,7 +68,7 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
     if store.filesystem is not None:
         connection.register_filesystem(store.filesystem)
     for table in TABLES:
-        _source(connection, store.root, table, has_parts=_has_parts(store, table))
+        _source(connection, table, [store.uri(path) for path in parts[table]])
     # Commit ids sort as the commits do; the latest one of a video is its current row. That a file
     # could not be had is past once anything later is known of its name; and where it had no version
     # because it was missing, as soon as anything else is.
@@ -85,24 +88,23 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
     return connection
 
 
-def _holds_videos(store: Store) -> bool:
-    """Whether anything is committed: what a run begins with is an empty part."""
-    return any(
-        n_rows(store, path) for path in store.list("videos") if part_sequence(path) is not None
-    )
+def _parts(store: Store) -> dict[str, list[str]]:
+    """Table to its parts, sorted; data parts are those of commits that stand.
+
+    The commits are listed before what they wrote, which was there before them.
+    """
+    videos = [path for path in store.list("videos") if part_sequence(path) is not None]
+    committed = {part_sequence(path) for path in videos}
+    parts = {"videos": videos}
+    for table in COMMIT_COLUMNS:
+        parts[table] = [path for path in store.list(table) if part_sequence(path) in committed]
+    for table in PLAIN_TABLES:
+        paths = store.list(table)
+        parts[table] = [path for path in paths if fnmatch(os.path.basename(path), PLAIN_PARTS)]
+    return parts
 
 
-def _has_parts(store: Store, table: str) -> bool:
-    return any(fnmatch(os.path.basename(path), _parts(table)) for path in store.list(table))
-
-
-def _parts(table: str) -> str:
-    return PARTS if table in PLAIN_TABLES else PARTS_OF_COMMITS
-
-
-def _source(
-    connection: duckdb.DuckDBPyConnection, root: str, table: str, *, has_parts: bool
-) -> None:
+def _source(connection: duckdb.DuckDBPyConnection, table: str, parts: Sequence[str]) -> None:
     """A view of all rows of a table: our columns, whatever other version wrote its parts."""
     view = table if table in PLAIN_TABLES else f"all_{table}"
     # Sorted, as DuckDB itself gives columns that stand in the path.
@@ -110,24 +112,24 @@ def _source(
     columns = [*TABLES[table], *in_path]
     connection.register(f"empty_{table}", pa.schema(columns).empty_table())
     rows = f"SELECT * FROM empty_{table}"
-    if has_parts:
+    if parts:
         if table == "embeddings":  # whose width only the parts know
             rows = f"SELECT * EXCLUDE (embedding) FROM empty_{table}"
-        pattern = f"{_literal(root)}/{table}/**/{_parts(table)}".replace("'", "''")
+        names = ", ".join(f"'{_literal(part)}'" for part in parts)
         # By hand, since DuckDB would also take a folder above the root for a column.
         values = [
             f"CAST(regexp_extract(filename, '.*/{column.name}=([^/]*)/', 1)"
             f" AS {_SQL_TYPES[column.type]}) AS {column.name}"
             for column in in_path
         ]
-        parts = f"""SELECT {", ".join(["* EXCLUDE (filename)", *values])}
-                    FROM read_parquet('{pattern}', hive_partitioning = false,
+        stored = f"""SELECT {", ".join(["* EXCLUDE (filename)", *values])}
+                    FROM read_parquet([{names}], hive_partitioning = false,
                                       union_by_name = true, filename = true)"""
-        names = ", ".join(column.name for column in columns)
-        rows = f"SELECT {names} FROM ({rows} UNION ALL BY NAME {parts})"
+        ours = ", ".join(column.name for column in columns)
+        rows = f"SELECT {ours} FROM ({rows} UNION ALL BY NAME {stored})"
     connection.execute(f"CREATE VIEW {view} AS {rows}")
 
 
 def _literal(path: str) -> str:
-    """The path as a glob that matches itself alone."""
-    return re.sub(r"([*?\[])", r"[\1]", path)
+    """The path as a glob that matches itself alone, in SQL."""
+    return re.sub(r"([*?\[])", r"[\1]", path).replace("'", "''")

@@ -26,10 +26,11 @@ def index(archive, root, *options, command=FLEXIVIDEO, **run):
     )
 
 
-def dataset(root: str | Path | Store):
-    """What a reader gets, less what differs from run to run; embeddings apart."""
+def dataset(root: str | Path | Store, *, but: tuple[str, ...] = ()):
+    """What a reader gets, less what differs from run to run (and ``but``); embeddings apart."""
     connection = connect(str(root) if isinstance(root, Path) else root)
-    per_run = "EXCLUDE (commit_id, scenes_commit_id, committed_at, run_id)"
+    own = ("commit_id", "scenes_commit_id", "committed_at", "run_id", *but)
+    per_run = f"EXCLUDE ({', '.join(own)})"
     queries = {
         "videos": f"SELECT * {per_run} FROM videos ORDER BY video_id",
         "scenes": "SELECT * EXCLUDE (commit_id, ingest_date) FROM scenes ORDER BY scene_id",

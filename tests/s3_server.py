@@ -6,6 +6,7 @@ so that a failure can be run again.
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import socket
@@ -147,7 +148,8 @@ class FaultyProxy:
         self._session = aiohttp.ClientSession(auto_decompress=False)
         app = web.Application(client_max_size=2**30)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # of clients that are killed
+        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -2,11 +2,9 @@
 
 import json
 import os
-import signal
-import subprocess
 
 import pytest
-from index_job import FLEXIVIDEO, KILLED, dataset, index
+from index_job import dataset, index
 from s3_server import FaultyProxy, client
 
 from pipeline.store import open_store
@@ -82,46 +80,3 @@ def test_a_dataset_in_a_store_that_fails_now_and_then_is_what_a_disk_holds(
     again = index(archive, root, *asked)
     assert json.loads(again.stdout.splitlines()[0])["n_already_done"] == 4
     proxy.close()
-
-
-def test_after_kill_9_of_everything_the_next_run_gives_the_undisturbed_dataset(
-    archive, undisturbed, s3_server
-):
-    client(s3_server).makedirs("killed")
-    root = "s3://killed/index"
-    asked = ("--out-endpoint-url", s3_server, "--every-rows", "1")
-    killed = index(archive, root, *asked, command=[*KILLED, "9"], start_new_session=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    done = index(archive, root, *asked)
-    assert done.returncode == 0, done.stderr
-    store = open_store(root, StoreSettings(endpoint_url=s3_server))
-    assert dataset(store)[0] == dataset(undisturbed[0])[0]
-    endings = connect(store).execute("SELECT ended FROM runs ORDER BY started_at")
-    assert endings.fetchall() == [("killed",), ("completed",)]
-
-
-def test_another_prompt_finds_the_scenes_in_the_store_and_people_read_it(
-    archive, s3_server, monkeypatch
-):
-    client(s3_server).makedirs("asked-again")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    root = "s3://asked-again/index"
-    for prompt in ("What is seen?", "What happens?"):
-        done = index(archive, root, "--prompt", prompt)
-        assert done.returncode == 0, done.stderr
-    rows = connect(root).execute(
-        "SELECT count(*), count(DISTINCT scenes_commit_id), bool_or(scenes_commit_id = commit_id) "
-        "FROM videos WHERE status = 'success'"
-    )
-    assert rows.fetchall() == [(3, 1, False)]
-    shown = subprocess.run(
-        [*FLEXIVIDEO, "show", root, "1.mp4"], capture_output=True, text=True, check=True
-    )
-    assert "success" in shown.stdout
-    counted = subprocess.run(
-        [*FLEXIVIDEO, "sql", root, "SELECT count(*) AS n FROM scenes", "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(counted.stdout)["n"] > 0

@@ -87,6 +87,10 @@ def test_seven_nights(said, uploads, s3_server):
     assert (code, "4 videos listed, 0 already done, 1 failed, 3 success" in line) == (0, True)
     assert live(settings) == expected(uploads)
 
+    code, row = said("sql", INDEX, "SELECT count(*) AS n FROM clips", as_json=True)
+    assert (code, row) == (0, [{"n": 9}])
+    assert said("show", INDEX, "c.mp4", "--endpoint-url", s3_server)[0] == 0
+
     before = sorted(store.list(""))
     code, line = said(*night)
     assert (code, "4 already done, 0 gone" in line) == (0, True)  # what failed is not tried again

@@ -144,17 +144,18 @@ def test_a_version_that_changed_under_way_is_past_once_a_later_one_is_known(tmp_
         assert seen == expected[version]
 
 
-def test_a_connection_sees_what_is_committed_after_it_was_opened(tmp_path):
-    """... and none is opened on a root that holds the beginnings of a run alone."""
+def test_a_connection_sees_what_was_committed_when_it_was_opened(tmp_path):
+    """The same in every table; and none is opened on the beginnings of a run alone."""
     store = LocalStore(str(tmp_path))
     with writing(store), pytest.raises(DatasetError, match="no video"):
         connect(store.root)
     commit_videos(store, REFS[:1], identity=IDENTITY, run_id="first")
     connection = connect(store.root)
     commit_videos(store, REFS[1:], identity=IDENTITY, run_id="second")
-    for table in ("videos", "scenes", "clips", "embeddings"):
-        (n_videos,) = connection.execute(f"SELECT count(DISTINCT video_id) FROM {table}").fetchone()
-        assert n_videos == len(REFS), table
+    for number, seen in ((1, connection), (len(REFS), connect(store.root))):
+        for table in ("videos", "scenes", "clips", "embeddings"):
+            (n_videos,) = seen.execute(f"SELECT count(DISTINCT video_id) FROM {table}").fetchone()
+            assert n_videos == number, table
 
 
 def test_a_root_without_a_dataset_is_named_and_left_alone(tmp_path):
