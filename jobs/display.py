@@ -73,6 +73,7 @@ class JsonDisplay:
             left=dict(preview.left),
             unreadable=list(preview.unreadable),
             linked=list(preview.linked),
+            unusable=list(preview.unusable),
             out=preview.out,
             model=preview.model,
         )

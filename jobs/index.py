@@ -19,6 +19,7 @@ from jobs.option_groups import (
     PackingOptions,
     PoolOptions,
     SegmentationOptions,
+    Several,
     StoreOptions,
 )
 from pipeline.settings import (
@@ -37,6 +38,7 @@ __all__ = ["index"]
 
 def index(
     *source: str,
+    manifest: Several = (),
     out: str,
     config: Path | None = None,
     json: Flag = False,
@@ -71,6 +73,9 @@ def index(
     source: str
         Files, folders, globs, s3:// objects or prefixes. A folder or prefix gives its files of
         known video extensions.
+    manifest: tuple[str, ...]
+        Text, CSV or Parquet files that name videos, a uri a line or row; may be given several
+        times.
     out: str
         Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
     config: Path
@@ -96,7 +101,7 @@ def index(
     )
     with own_stdout() as stdout:
         display = choose_display(as_json=json, console=Console(file=stdout))
-        report = run_index(source, out=out, settings=settings, display=display)
+        report = run_index(source, manifests=manifest, out=out, settings=settings, display=display)
     return report.exit_code(strict=strict)
 
 

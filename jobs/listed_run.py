@@ -40,7 +40,12 @@ class RunReport:
 
 
 def run_index(
-    sources: Sequence[str], *, out: str, settings: IndexSettings, display: Display
+    sources: Sequence[str],
+    *,
+    manifests: Sequence[str] = (),
+    out: str,
+    settings: IndexSettings,
+    display: Display,
 ) -> RunReport:
     """List, say what is to be done, do it, say what was done.
 
@@ -51,7 +56,7 @@ def run_index(
         LeaseLost: if another run took the root meanwhile.
         WorkersFailed: if the cluster gives up.
     """
-    listing = Listing(sources, settings.store)
+    listing = Listing(sources, settings.store, manifests)
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity)
     to_do = windows(listing, resume, run.progress.compared)
@@ -76,6 +81,7 @@ def listing_preview(run: IndexRun, listing: Listing) -> RunPreview:
         left=dict(listing.left),
         unreadable=listing.unreadable,
         linked=listing.linked,
+        unusable=listing.unusable,
         out=run.store.root,
         model=run.model,
     )

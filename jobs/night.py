@@ -75,6 +75,7 @@ class NightReport:
 def run_night(
     sources: Sequence[str],
     *,
+    manifests: Sequence[str],
     out: str,
     since: datetime | None,
     settings: IndexSettings,
@@ -89,7 +90,7 @@ def run_night(
         FlexiVideoError: as ``jobs.index.run_index``, but for a root that another run holds.
     """
     display = choose_display(as_json=as_json, console=console)
-    listing, seen = Listing(sources, settings.store), SeenVideos()
+    listing, seen = Listing(sources, settings.store, manifests), SeenVideos()
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity, reuse_renamed=reuse_renamed)
     to_do = windows(_recent(seen.of(listing), since), resume, run.progress.compared)

@@ -23,6 +23,7 @@ from jobs.option_groups import (
     PackingOptions,
     PoolOptions,
     SegmentationOptions,
+    Several,
     StoreOptions,
 )
 from pipeline.setting_ranges import AT_LEAST_ONE, in_ranges
@@ -66,7 +67,8 @@ ALARMS = Group("Alarms", sort_key=5)
 
 def nightly(
     *,
-    source: Annotated[list[str], Parameter(negative_iterable=())],
+    source: Several = (),
+    manifest: Several = (),
     out: str,
     since: datetime | None = None,
     reuse_renamed: Flag = False,
@@ -93,9 +95,12 @@ def nightly(
 
     Parameters
     ----------
-    source: list[str]
+    source: tuple[str, ...]
         Files, folders, globs, s3:// objects or prefixes; may be given several times. Of folders and
         prefixes it is noted which videos are gone.
+    manifest: tuple[str, ...]
+        Text, CSV or Parquet files that name videos, a uri a line or row; may be given several
+        times.
     out: str
         Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
     since: datetime
@@ -124,6 +129,7 @@ def nightly(
     with own_stdout() as stdout:
         return run_night(
             source,
+            manifests=manifest,
             out=out,
             since=since,
             settings=settings,

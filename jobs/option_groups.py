@@ -23,11 +23,15 @@ __all__ = [
     "PackingOptions",
     "PoolOptions",
     "SegmentationOptions",
+    "Several",
     "StoreOptions",
 ]
 
 # A switch that is off unless named; it needs no --no- form.
 Flag = Annotated[bool, Parameter(negative=())]
+
+# Given several times, one value each.
+Several = Annotated[tuple[str, ...], Parameter(negative_iterable=())]
 
 SCENES, CLIPS, MODEL, WORKERS, LIMITS, COMMITS, STORES = (
     Group(name, sort_key=number)

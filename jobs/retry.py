@@ -1,16 +1,11 @@
 """``flexivideo retry``: do again what did not end well."""
 
-from typing import Annotated
-
-from cyclopts import Parameter
 from rich.console import Console
 
-from jobs.option_groups import Flag, StoreOptions
+from jobs.option_groups import Flag, Several, StoreOptions
 from pipeline.store_settings import StoreSettings
 
 __all__ = ["retry"]
-
-Several = Annotated[tuple[str, ...], Parameter(negative_iterable=())]
 
 
 def retry(

@@ -18,6 +18,7 @@ class RunPreview:
         left: extension to number of files in folders that were left as no video.
         unreadable: folders that could not be listed, each with the reason.
         linked: links to folders, which were not followed.
+        unusable: rows of manifests that name no video, each with the reason.
         out: the root.
         model: what captions.
     """
@@ -29,6 +30,7 @@ class RunPreview:
     left: Mapping[str, int] = field(default_factory=dict)
     unreadable: Sequence[str] = ()
     linked: Sequence[str] = ()
+    unusable: Sequence[str] = ()
     out: str
     model: str
 
@@ -55,6 +57,11 @@ class RunPreview:
             parts.append(
                 f"{counted(len(self.unreadable), 'folder')} could not be read, the first "
                 f"{printable(self.unreadable[0])}"
+            )
+        if self.unusable:
+            parts.append(
+                f"{counted(len(self.unusable), 'row')} of manifests cannot be used, the first "
+                f"{printable(self.unusable[0])}"
             )
         return "; ".join(parts) + "."
 

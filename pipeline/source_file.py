@@ -54,6 +54,8 @@ def open_source(
     if ref.uri.startswith(S3_SCHEME):
         from pipeline.object_sources import object_file  # with s3fs, which files do not need
 
+        if not ref.version:  # a manifest names it
+            raise SourceUnavailable(ErrorKind.SOURCE_MISSING, f"{ref.uri!r} is not there")
         _check_size(ref.size_bytes or 0, max_size_mib)
         return object_file(ref, store, beat)
     file = _open_file(ref)

@@ -9,10 +9,12 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from flexivideo.errors import SettingsError
 from pipeline.identity import video_id
 from pipeline.local_uri import S3_SCHEME, to_path, to_uri
+from pipeline.manifests import manifest_refs
 from pipeline.records import VideoRef
 from pipeline.store_settings import StoreSettings
 
@@ -32,6 +34,7 @@ class Listing:
         left: after iteration, extension to number of files that folders held and that were left
             because no video is known under that extension.
         unreadable: after iteration, folders that could not be listed, each with the reason.
+        unusable: after iteration, rows of manifests that name no video, each with the reason.
         folders: after iteration, what the URIs begin with of which all videos were listed.
         ended: whether all has been listed.
         linked: after iteration, links to folders, which are not followed: they may lead in circles,
@@ -42,18 +45,20 @@ class Listing:
         self,
         sources: Sequence[str],
         store: StoreSettings = StoreSettings(),
+        manifests: Sequence[str] = (),
     ) -> None:
         """Check each path first, so that a mistyped name stops the run before it starts.
 
         Args:
             sources: files, folders, globs, ``s3://`` objects and prefixes.
             store: how object stores are reached.
+            manifests: files that name videos; see ``pipeline.manifests``.
 
         Raises:
             SettingsError: if a source is neither a file nor a folder, and matches nothing.
         """
-        if not sources:
-            raise SettingsError("no source was given; name files, folders or globs")
+        if not sources and not manifests:
+            raise SettingsError("no source was given; name files, folders, globs or a manifest")
         for source in sources:
             if "://" in source and not source.startswith(S3_SCHEME):
                 raise SettingsError(
@@ -66,23 +71,28 @@ class Listing:
         self.unreadable: list[str] = []
         self.linked: list[str] = []
         self.folders: list[str] = []
+        self.unusable: list[str] = []
+        self._manifests = tuple(manifests)
         self.ended = False
 
     def __iter__(self) -> Iterator[VideoRef]:
         """Each video once, folders in the order of their names.
 
         Raises:
-            SettingsError: if a store cannot be listed, or an ``s3://`` source names nothing.
+            SettingsError: if a store cannot be listed, or an ``s3://`` source or a manifest names
+                nothing.
         """
         self.left.clear()
         self.unreadable.clear()
         self.linked.clear()
         self.folders.clear()
+        self.unusable.clear()
         self.ended = False
         # What a folder gives is not remembered: a folder can hold millions, and gives each once.
         named, folders = set[str](), tuple[str, ...]()
-        for name in self._named:
-            for ref in self._refs(name):
+        sources = map(self._refs, self._named)
+        for refs in chain(sources, map(self._listed_in, self._manifests)):
+            for ref in refs:
                 has_come = to_path(ref.uri).startswith(folders) and _is_video(ref.uri)
                 if not has_come and ref.uri not in named:
                     yield ref
@@ -107,6 +117,14 @@ class Listing:
             self.folders.append(to_uri(name).rstrip("/") + "/")
             files = self._folder(name)
         return (local_ref(to_uri(file)) for file in files)
+
+    def _listed_in(self, manifest: str) -> Iterator[VideoRef]:
+        return manifest_refs(
+            manifest,
+            store=self._store,
+            locate=lambda uri: located(uri, self._store),
+            unusable=self.unusable,
+        )
 
     def _folder(self, folder: str) -> Iterator[str]:
         for parent, folders, files in os.walk(folder, onerror=self._note_unreadable):

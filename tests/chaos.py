@@ -18,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,8 @@ GAP = (8, 40)
 
 # A campaign that has not ended after so many drivers has lost something.
 MOST_DRIVERS = 60
+
+PROCESS_TYPE_RAYLET = "raylet"
 DRIVER_S = 120
 TICK_S = 0.1
 
@@ -83,7 +87,7 @@ class Chaos:
 
     seed: int
     schedule: Schedule
-    say: object = print
+    say: Callable[[str], None] = partial(print, flush=True)
     happened: list[tuple[int, str]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -204,11 +208,11 @@ class Chaos:
     def _break(self, kind: str, driver: "Driver") -> bool:
         """Whether there was something to break; if not, the next moment will do."""
         if kind in KILLED:
-            victims = [p for p in psutil.process_iter(["cmdline"]) if KILLED[kind] in _command(p)]
+            victims = [pid for pid, command in self._workers() if KILLED[kind] in command]
             if not victims:
                 return False
-            with suppress(psutil.NoSuchProcess):
-                min(victims, key=lambda process: process.pid).kill()
+            with suppress(ProcessLookupError):
+                os.kill(min(victims), signal.SIGKILL)
         elif kind == "node":
             self._cluster.remove_node(next(iter(self._cluster.worker_nodes)), allow_graceful=False)
             self._cluster.add_node(num_cpus=1)
@@ -223,6 +227,15 @@ class Chaos:
             self._asleep.append(driver)
         self.happened.append((self._requests, kind))
         return True
+
+    def _workers(self) -> Iterator[tuple[int, str]]:
+        """Process number and command of all that the cluster's nodes have started, and no others."""
+        for node in self._cluster.list_all_nodes():
+            for raylet in node.all_processes[PROCESS_TYPE_RAYLET]:
+                with suppress(psutil.NoSuchProcess):
+                    for process in psutil.Process(raylet.process.pid).children(recursive=True):
+                        with suppress(psutil.NoSuchProcess):
+                            yield process.pid, " ".join(process.cmdline())
 
     def _lease(self) -> int | None:
         """Process that holds the root; None if nobody does."""
@@ -284,10 +297,6 @@ def _unfinished(store: Store) -> bool:
     """Whether a video is still to be tried again, since the store did not give it."""
     rows = connect(store).execute("SELECT status, count(*) FROM videos GROUP BY ALL").fetchall()
     return dict(rows) != {"success": N_VIDEOS}
-
-
-def _command(process: psutil.Process) -> str:
-    return " ".join(process.info["cmdline"] or ())
 
 
 def main(*, n_faults: int = 100, seed: int = 1, replay: str | None = None) -> None:
