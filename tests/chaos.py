@@ -18,10 +18,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +86,6 @@ class Chaos:
 
     seed: int
     schedule: Schedule
-    say: Callable[[str], None] = partial(print, flush=True)
     happened: list[tuple[int, str]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -114,9 +112,10 @@ class Chaos:
                     found, n_drivers = self._campaign(f"campaign-{number}", faults=True)
                     assert found[0] == expected[0], "rows differ from those of an undisturbed run"
                     np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
-                    self.say(
+                    print(
                         f"campaign {number}: {len(self.happened)} of {len(self.schedule)} faults "
                         f"so far, {n_drivers} drivers, {self._requests} requests",
+                        flush=True,
                     )
             except BaseException as error:
                 schedule = json.dumps(self.schedule)
@@ -229,7 +228,7 @@ class Chaos:
         return True
 
     def _workers(self) -> Iterator[tuple[int, str]]:
-        """Process number and command of all that the cluster's nodes have started, and no others."""
+        """Process number and command of what the cluster's nodes have started, and no others."""
         for node in self._cluster.list_all_nodes():
             for raylet in node.all_processes[PROCESS_TYPE_RAYLET]:
                 with suppress(psutil.NoSuchProcess):
