@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobs.run_preview import RunPreview
+from jobs.run_preview import RunPreview, counted
 from pipeline.progress import SECONDS_PER_HOUR, Snapshot
 from pipeline.runs import COMPLETED
 
@@ -73,6 +73,7 @@ class JsonDisplay:
             left=dict(preview.left),
             unreadable=list(preview.unreadable),
             linked=list(preview.linked),
+            n_unusable=preview.n_unusable,
             unusable=list(preview.unusable),
             out=preview.out,
             model=preview.model,
@@ -185,6 +186,8 @@ def _summary(now: Snapshot, ended: str, out: str) -> Table:
     if now.by_error_kind:
         table.add_row("errors", _counts(now.by_error_kind))
     table.add_row("already done", str(now.n_already_done))
+    if now.n_unusable:
+        table.add_row("unusable", f"{counted(now.n_unusable, 'line')} of manifests")
     table.add_row("video", f"{now.video_s / SECONDS_PER_HOUR:.3f} hours")
     table.add_row("scenes, clips", f"{now.n_scenes:,} scenes, {now.n_clips:,} clips")
     table.add_row("tokens", f"{now.n_visual_tokens:,} visual, {now.n_caption_tokens:,} of captions")

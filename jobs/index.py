@@ -68,14 +68,19 @@ def index(
 
         flexivideo index archive/ --out index --config nightly.toml --json
 
+    The videos that a file names:
+
+        flexivideo index --manifest uploads.csv --out index
+
     Parameters
     ----------
     source: str
         Files, folders, globs, s3:// objects or prefixes. A folder or prefix gives its files of
         known video extensions.
     manifest: tuple[str, ...]
-        Text, CSV or Parquet files that name videos, a uri a line or row; may be given several
-        times.
+        File or s3:// object that names videos; may be given several times. Text (.txt, .list): one
+        path or s3:// object a line. CSV or Parquet: column uri, and for objects etag and
+        size_bytes, which save a request each. Paths are relative to the manifest's folder.
     out: str
         Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
     config: Path

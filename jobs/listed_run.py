@@ -56,17 +56,19 @@ def run_index(
         LeaseLost: if another run took the root meanwhile.
         WorkersFailed: if the cluster gives up.
     """
-    listing = Listing(sources, settings.store, manifests)
+    listing = Listing(sources, settings.store, manifests=manifests)
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity)
     to_do = windows(listing, resume, run.progress.compared)
     first = next(to_do, None)
     display.plan(listing_preview(run, listing))
+    run.progress.manifests_read(listing.n_unusable)
     ended = COMPLETED
     if first:
         with run.holding() as (session, record):
             resume.refresh()
             record.ended = ended = run.index(session, chain([first], to_do), undone=resume.undone)
+            run.progress.manifests_read(listing.n_unusable)
     display.summary(run.progress.snapshot(), ended, run.store.root)
     return RunReport(ended=ended, snapshot=run.progress.snapshot())
 
@@ -81,6 +83,7 @@ def listing_preview(run: IndexRun, listing: Listing) -> RunPreview:
         left=dict(listing.left),
         unreadable=listing.unreadable,
         linked=listing.linked,
+        n_unusable=listing.n_unusable,
         unusable=listing.unusable,
         out=run.store.root,
         model=run.model,

@@ -63,6 +63,8 @@ class NightReport:
             parts.append(f"of these {now.n_renamed} renamed")
         parts += [f"{number} {kind}" for kind, number in sorted(now.by_error_kind.items())]
         parts += [f"{now.n_gone} gone", f"{now.n_returned} returned"]
+        if now.n_unusable:
+            parts.append(f"{counted(now.n_unusable, 'line')} of manifests unusable")
         parts.append(
             f"{now.video_s / SECONDS_PER_HOUR:.2f} hours of video in {duration(now.elapsed_s)}"
         )
@@ -75,7 +77,7 @@ class NightReport:
 def run_night(
     sources: Sequence[str],
     *,
-    manifests: Sequence[str],
+    manifests: Sequence[str] = (),
     out: str,
     since: datetime | None,
     settings: IndexSettings,
@@ -90,7 +92,7 @@ def run_night(
         FlexiVideoError: as ``jobs.index.run_index``, but for a root that another run holds.
     """
     display = choose_display(as_json=as_json, console=console)
-    listing, seen = Listing(sources, settings.store, manifests), SeenVideos()
+    listing, seen = Listing(sources, settings.store, manifests=manifests), SeenVideos()
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity, reuse_renamed=reuse_renamed)
     to_do = windows(_recent(seen.of(listing), since), resume, run.progress.compared)
@@ -102,6 +104,7 @@ def run_night(
                 resume.refresh()
                 everything = chain([first], to_do)
                 record.ended = ended = run.index(session, everything, undone=resume.undone)
+                run.progress.manifests_read(listing.n_unusable)
                 presence, doubts = _compared(run, listing, seen, alarms)
                 note_presence(session, presence)
         else:
@@ -113,6 +116,7 @@ def run_night(
     except LeaseHeld as held:  # whose night it is; what it leaves is for the next
         _say(console, f"left to the run that is at work: {held}", as_json, exit_code=0)
         return 0
+    run.progress.manifests_read(listing.n_unusable)
     now = run.progress.snapshot()
     report = NightReport(ended=ended, snapshot=now, alarms=[*doubts, *_failures(now, alarms)])
     if as_json:

@@ -90,6 +90,8 @@ def nightly(
 
         flexivideo nightly --source ~/videos --source /mnt/more --out ~/index --since 2026-01-31
 
+        flexivideo nightly --manifest s3://lists/new.parquet --out s3://index
+
     Exit codes: 0 all is well (also where another run is at work already), 1 the run could not
     finish, 2 usage, 3 it finished and a person is needed.
 
@@ -99,8 +101,8 @@ def nightly(
         Files, folders, globs, s3:// objects or prefixes; may be given several times. Of folders and
         prefixes it is noted which videos are gone.
     manifest: tuple[str, ...]
-        Text, CSV or Parquet files that name videos, a uri a line or row; may be given several
-        times.
+        File or s3:// object that names videos, as for index; may be given several times. It is not
+        noted which of them are gone.
     out: str
         Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
     since: datetime

@@ -30,7 +30,7 @@ __all__ = [
 # A switch that is off unless named; it needs no --no- form.
 Flag = Annotated[bool, Parameter(negative=())]
 
-# Given several times, one value each.
+# An option that may be given several times.
 Several = Annotated[tuple[str, ...], Parameter(negative_iterable=())]
 
 SCENES, CLIPS, MODEL, WORKERS, LIMITS, COMMITS, STORES = (

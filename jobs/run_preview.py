@@ -18,7 +18,8 @@ class RunPreview:
         left: extension to number of files in folders that were left as no video.
         unreadable: folders that could not be listed, each with the reason.
         linked: links to folders, which were not followed.
-        unusable: rows of manifests that name no video, each with the reason.
+        n_unusable: lines of manifests that could not be used, as far as they are read.
+        unusable: the first of them, each with the reason.
         out: the root.
         model: what captions.
     """
@@ -30,6 +31,7 @@ class RunPreview:
     left: Mapping[str, int] = field(default_factory=dict)
     unreadable: Sequence[str] = ()
     linked: Sequence[str] = ()
+    n_unusable: int = 0
     unusable: Sequence[str] = ()
     out: str
     model: str
@@ -58,9 +60,9 @@ class RunPreview:
                 f"{counted(len(self.unreadable), 'folder')} could not be read, the first "
                 f"{printable(self.unreadable[0])}"
             )
-        if self.unusable:
+        if self.n_unusable:
             parts.append(
-                f"{counted(len(self.unusable), 'row')} of manifests cannot be used, the first "
+                f"{counted(self.n_unusable, 'line')} of manifests could not be used, the first "
                 f"{printable(self.unusable[0])}"
             )
         return "; ".join(parts) + "."

@@ -1,159 +1,155 @@
-"""Videos named by a manifest: a text file, CSV or Parquet, on a disk or in an object store.
+"""Which videos a manifest names: each of its lines as one that can be used, or why it cannot.
 
-A line a uri (``.txt``), or a row with the columns ``uri`` and, if one likes, ``etag`` and
-``size_bytes`` (``.csv``, ``.parquet``). Where both of these stand, the store is not asked for an
-S3 object again. A row that cannot be used is named and left; it stops nobody.
+A line that cannot be used is named and never ends a run; a manifest that has no other lines does,
+since somebody has mixed up files.
 """
 
-import csv
-import io
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import islice
-from typing import Any, BinaryIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
 
 from flexivideo.errors import SettingsError
-from pipeline.identity import video_id
-from pipeline.local_uri import S3_SCHEME, to_uri
-from pipeline.records import VideoRef
+from pipeline.local_uri import FILE_SCHEME, S3_SCHEME, to_path, to_uri
+from pipeline.manifest_rows import manifest_rows
 from pipeline.store_settings import StoreSettings
 
-__all__ = ["manifest_refs"]
+__all__ = ["ManifestLine", "manifest_lines"]
 
-COLUMNS = ("uri", "etag", "size_bytes")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# What a store takes at all; another name would only be refused, object by object.
+BUCKET, MAX_KEY_BYTES = re.compile(r"[A-Za-z0-9._-]{3,255}"), 1024
+# Some tools write a column of numbers that has gaps as 12.0.
+WHOLE_NUMBER, MAX_SIZE = re.compile(r"([0-9]+)(\.0*)?"), 2**63 - 1
+# It stands in a header, between quotes.
+ETAG = re.compile(r"[!#-~]+")
 
-# What a later release will take: a manifest that asks for it must not be taken for another.
-RESERVED = ("start_s", "end_s", "prompt")
-
-# Objects whose version has to be asked for, at a time: a request is a wait, not work.
-LOOKED_UP_AT_ONCE = 32
-CHUNK_ROWS = 256
-
-Row = Mapping[str, Any]
-Locate = Callable[[str], VideoRef | None]
+# Of what a line holds, in the reason why it cannot be used.
+MOST_SHOWN = 100
 
 
-def manifest_refs(
-    manifest: str, *, store: StoreSettings, locate: Locate, unusable: list[str]
-) -> Iterator[VideoRef]:
-    """The videos of a manifest, in its order.
+@dataclass(frozen=True, kw_only=True)
+class ManifestLine:
+    """A video, as a manifest names it.
+
+    Attributes:
+        uri: as it will stand in the tables.
+        etag: of an object's version, without quotes; None: not given.
+        size_bytes: None: not given.
+    """
+
+    uri: str
+    etag: str | None
+    size_bytes: int | None
+
+
+def manifest_lines(
+    source: str, store: StoreSettings, unusable: Callable[[str], None]
+) -> Iterator[ManifestLine]:
+    """The lines of a manifest that can be used, in its order.
 
     Args:
-        manifest: path or ``s3://`` uri, whose extension says of which kind it is.
+        source: path or ``s3://bucket/key`` of a file that :mod:`pipeline.manifest_rows` knows.
         store: how object stores are reached.
-        locate: gives a video in the version that it has now; None if it is not there.
-        unusable: takes ``manifest:number: reason`` of each row that cannot be used, counted from 1
-            (the line of a CSV's header among them).
+        unusable: told of each other line, by file and number, and why.
 
     Raises:
-        SettingsError: if it cannot be read, is of no known kind, has a column that asks for more,
-            or has not one row that can be used; or if a store refuses or cannot be reached.
+        SettingsError: if the file cannot be read, or has no line that can be used.
     """
-    read = KINDS.get(os.path.splitext(manifest)[1].lower())
-    if read is None:
-        raise SettingsError(f"{manifest!r} is of no known kind; expected {', '.join(KINDS)}")
-    n_found, reasons = 0, len(unusable)
-    to_ref = partial(_ref, folder=os.path.dirname(os.path.abspath(manifest)), locate=locate)
-    try:
-        with _opened(manifest, store) as file, ThreadPoolExecutor(LOOKED_UP_AT_ONCE) as pool:
-            rows = read(file)
-            while chunk := list(islice(rows, CHUNK_ROWS)):
-                answers = pool.map(to_ref, (row for _, row in chunk))
-                for (number, _), answer in zip(chunk, answers, strict=True):
-                    if isinstance(answer, str):
-                        unusable.append(f"{manifest}:{number}: {answer}")
-                    else:
-                        n_found += 1
-                        yield answer
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
-        raise SettingsError(f"{manifest!r} cannot be read: {error}") from error
-    if not n_found:
-        why = f"; the first: {unusable[reasons]}" if len(unusable) > reasons else ""
-        raise SettingsError(f"{manifest!r} names no video{why}")
+    remote = source.startswith(S3_SCHEME)
+    folder = None if remote else os.path.dirname(os.path.abspath(source))
+    n_used, first_reason = 0, ""
+    for number, fields in manifest_rows(source, store):
+        try:
+            if isinstance(fields, str):
+                raise ValueError(fields)
+            line = ManifestLine(
+                uri=_uri(fields["uri"], folder),
+                etag=_etag(fields.get("etag")),
+                size_bytes=_size(fields.get("size_bytes")),
+            )
+        except ValueError as error:
+            reason = f"{source}:{number}: {error}"
+            first_reason = first_reason or reason
+            unusable(reason)
+            continue
+        n_used += 1
+        yield line
+    if not n_used:
+        first = f", the first for this reason: {first_reason}" if first_reason else " at all"
+        raise SettingsError(
+            f"manifest {source!r} has no line that can be used{first}; "
+            f"expected paths of files and s3:// objects"
+        )
 
 
-def _opened(manifest: str, store: StoreSettings) -> BinaryIO:
-    if manifest.startswith(S3_SCHEME):
-        from pipeline.object_files import ObjectFiles  # with s3fs, which files do not need
+def _uri(value: object, folder: str | None) -> str:
+    """The canonical URI.
 
-        file: BinaryIO = ObjectFiles(store).open(manifest)
-        return file
-    return open(manifest, "rb")
-
-
-def _text_rows(file: BinaryIO) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(io.TextIOWrapper(file, "utf-8-sig", "surrogateescape"), 1):
-        uri = line.rstrip("\r\n")
-        if uri.strip() and not uri.startswith("#"):
-            yield number, {"uri": uri}
-
-
-def _csv_rows(file: BinaryIO) -> Iterator[tuple[int, Row]]:
-    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
-    reader = csv.DictReader(text, restval="")
-    _check_columns(reader.fieldnames or ())
-    for row in reader:
-        yield reader.line_num, row
-
-
-def _parquet_rows(file: BinaryIO) -> Iterator[tuple[int, Row]]:
-    parquet = pq.ParquetFile(file)
-    _check_columns(parquet.schema_arrow.names)
-    columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-    number = 0
-    for batch in parquet.iter_batches(CHUNK_ROWS, columns=columns):
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
-
-
-KINDS: dict[str, Callable[[BinaryIO], Iterator[tuple[int, Row]]]] = {
-    ".txt": _text_rows,
-    ".csv": _csv_rows,
-    ".parquet": _parquet_rows,
-}
-
-
-def _check_columns(names: Iterable[str]) -> None:
-    names = list(names)
-    reserved = [name for name in names if name in RESERVED]
-    if reserved:
+    Args:
+        value: what stands in the line.
+        folder: what paths are relative to; None: nothing.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError("the uri is empty; expected a path or an s3:// object")
+    if not isinstance(value, str):
+        raise ValueError(f"the uri is {_shown(value)}; expected text")
+    if not value.isascii():
+        _see_that_it_is_utf8(value)
+    if value.startswith(S3_SCHEME):
+        path = value
+        bucket, _, key = value.removeprefix(S3_SCHEME).partition("/")
+        if not BUCKET.fullmatch(bucket) or not 0 < len(key.encode()) <= MAX_KEY_BYTES:
+            raise ValueError(f"the uri is {_shown(value)}; expected s3://bucket/key")
+    elif value.startswith(FILE_SCHEME + "/"):  # as our tables name what is no UTF-8
+        path = to_path(value)
+    elif SCHEME.match(value):
+        raise ValueError(f"the uri is {_shown(value)}; expected a path or an s3:// object")
+    elif folder is None and not os.path.isabs(value):
         raise ValueError(
-            f"it has a column {reserved[0]!r}, which this release does not take yet; expected "
-            f"{', '.join(COLUMNS)}"
+            f"the uri is {_shown(value)}, a relative path in a manifest that is an object; "
+            f"expected an absolute path or an s3:// object"
         )
-    if "uri" not in names:
-        raise ValueError(f"its columns are {names}; expected uri, and etag and size_bytes if known")
+    else:
+        path = os.path.join(folder or "/", value)
+    if "\0" in path:
+        raise ValueError(f"the uri is {_shown(value)}; expected no NUL in it")
+    return path if path.startswith(S3_SCHEME) else to_uri(path)
 
 
-def _ref(row: Row, *, folder: str, locate: Locate) -> VideoRef | str:
-    """The video of a row, or why it cannot be used."""
-    uri, etag, size = (row.get(name) for name in COLUMNS)
-    if not isinstance(uri, str) or not uri.strip() or "\0" in uri:
-        return f"uri is {uri!r}; expected a path or an s3:// uri"
-    if not uri.startswith(S3_SCHEME):
-        if "://" in uri:
-            return f"uri is {uri!r}; expected a path or an s3:// uri"
-        path = to_uri(os.path.join(folder, uri))
-        return locate(path) or _missing(path)
+def _see_that_it_is_utf8(text: str) -> None:
     try:
-        uri.encode("utf-8")
-        size_bytes = None if size in (None, "") else int(size)
-    except ValueError as error:
-        return f"{error}; expected a uri in UTF-8 and size_bytes as a whole number"
-    version = str(etag or "").strip('"')
-    if version and size_bytes is not None:
-        return VideoRef(
-            uri=uri, version=version, video_id=video_id(uri, version), size_bytes=size_bytes
-        )
-    return locate(uri) or _missing(uri)
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the uri is {_shown(text)}; expected UTF-8") from error
 
 
-def _missing(uri: str) -> VideoRef:
-    """A video that is not there: its row will say so."""
-    return VideoRef(uri=uri, version="", video_id=video_id(uri, ""), size_bytes=None)
+def _etag(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        etag = value.strip().strip('"')
+        if ETAG.fullmatch(etag):
+            return etag
+    raise ValueError(f"the etag is {_shown(value)}; expected what a store calls an object's ETag")
+
+
+def _size(value: object) -> int | None:
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    size = -1
+    if isinstance(value, str):
+        number = WHOLE_NUMBER.fullmatch(value.strip())
+        # More digits than any size has are no number to Python either.
+        size = int(number[1]) if number and len(number[1]) <= MOST_SHOWN else -1
+    elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        size = int(value) if 0 <= value <= MAX_SIZE and value == int(value) else -1
+    if not 0 <= size <= MAX_SIZE:
+        raise ValueError(f"size_bytes is {_shown(value)}; expected a whole number of bytes")
+    return size
+
+
+def _shown(value: object) -> str:
+    return repr(value[:MOST_SHOWN] if isinstance(value, str | bytes) else value)[: 2 * MOST_SHOWN]

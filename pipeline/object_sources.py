@@ -4,17 +4,18 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import BinaryIO
 
-from flexivideo.errors import SettingsError, StoreError
-from pipeline.fetched_file import FetchedFile
+from flexivideo.errors import SettingsError, SourceUnavailable, StoreError
+from pipeline.fetched_file import BEAT_S, FetchedFile
 from pipeline.identity import video_id
 from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.store_settings import StoreSettings
 
-__all__ = ["listed_videos", "located_object", "object_file"]
+__all__ = ["listed_videos", "located_object", "object_file", "why_absent"]
 
 # Decoders ask for little at a time.
 BUFFER_BYTES = 1 << 20
@@ -77,9 +78,32 @@ def object_file(ref: VideoRef, settings: StoreSettings, beat: Callable[[], None]
 
     Reading raises SourceUnavailable if it is gone, changed or out of reach.
     """
-    reader = ObjectReader(ref.uri, ref.version, settings)
+    reader = ObjectReader(ref.uri, ref.version, settings, size_bytes=ref.size_bytes)
     file = FetchedFile(reader.read, ref.size_bytes or 0, beat)
     return io.BufferedReader(file, BUFFER_BYTES)
+
+
+def why_absent(
+    ref: VideoRef, settings: StoreSettings, beat: Callable[[], None]
+) -> SourceUnavailable:
+    """What is said of an object that could not be looked up when it was listed: it is asked again.
+
+    As of a file: it is gone, refused or out of reach; or it is there now, in a version that this
+    run does not know.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(look_up, ref.uri, settings)
+        while not wait([asked], BEAT_S).done:
+            beat()
+    error = asked.exception()
+    if isinstance(error, StoreError):
+        return SourceUnavailable(error.error_kind, error.detail)
+    if (found := asked.result()) is None:
+        return SourceUnavailable(ErrorKind.SOURCE_MISSING, f"{ref.uri!r} is not there any more")
+    return SourceUnavailable(
+        ErrorKind.SOURCE_CHANGED,
+        f"{ref.uri!r} has changed: listed as unreadable, now {found.etag}; run again",
+    )
 
 
 def _ref(found: ListedObject) -> VideoRef:

@@ -70,8 +70,18 @@ class ListedObject:
 class ObjectReader:
     """One version of an object, range by range."""
 
-    def __init__(self, uri: str, etag: str, settings: StoreSettings) -> None:
-        self._uri, self._etag = uri, etag
+    def __init__(
+        self, uri: str, etag: str, settings: StoreSettings, *, size_bytes: int | None = None
+    ) -> None:
+        """Nothing is asked for yet.
+
+        Args:
+            uri: ``s3://bucket/key``.
+            etag: of the version, without quotes.
+            settings: how the store is reached.
+            size_bytes: what somebody said of its length, which replies are held against.
+        """
+        self._uri, self._etag, self._size_bytes = uri, etag, size_bytes
         self._bucket, self._key = bucket_and_key(uri)
         self._store = filesystem(settings)
 
@@ -100,6 +110,9 @@ class ObjectReader:
             raise TornReply(f"the reply is of version {etag!r}; expected {self._etag!r}")
         if not place.startswith(f"bytes {start}-{end - 1}/"):
             raise TornReply(f"the reply holds {place!r}; expected bytes {start} to {end - 1}")
+        n_bytes = place.rpartition("/")[2]  # a star where it is not known
+        if self._size_bytes is not None and n_bytes not in ("*", str(self._size_bytes)):
+            raise TornReply(f"the object has {n_bytes} bytes; listed as {self._size_bytes}")
         return content
 
 

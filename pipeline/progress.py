@@ -31,6 +31,7 @@ class Snapshot:
         n_gone: videos of earlier runs whose source is gone, noted in this run.
         n_returned: ... and whose source is there again.
         n_renamed: videos that took over the rows of the same bytes under another name.
+        n_unusable: lines of manifests that could not be used.
         n_ended: videos that ended in this run.
         by_status: status to number of videos ended in this run.
         by_error_kind: error kind to number of videos ended in this run.
@@ -52,6 +53,7 @@ class Snapshot:
     n_gone: int
     n_returned: int
     n_renamed: int
+    n_unusable: int
     n_ended: int
     by_status: Mapping[str, int]
     by_error_kind: Mapping[str, int]
@@ -105,6 +107,7 @@ class Snapshot:
             "n_gone": self.n_gone,
             "n_returned": self.n_returned,
             "n_renamed": self.n_renamed,
+            "n_unusable": self.n_unusable,
             "n_ended": self.n_ended,
             "by_status": dict(self.by_status),
             "by_error_kind": dict(self.by_error_kind),
@@ -131,6 +134,7 @@ class Progress:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._n_listed = self._n_already_done = self._n_gone = self._n_returned = 0
         self._n_renamed = 0
+        self._n_unusable = 0
         self._n_workers: Mapping[str, int] = {}
         self._clock, self._started = clock, clock()
         self._by_status: Counter[str] = Counter()
@@ -149,6 +153,10 @@ class Progress:
     def sources_compared(self, n_gone: int, n_returned: int) -> None:
         """So many known videos are gone, and so many there again."""
         self._n_gone, self._n_returned = n_gone, n_returned
+
+    def manifests_read(self, n_unusable: int) -> None:
+        """So many lines of them could not be used."""
+        self._n_unusable = n_unusable
 
     def started(self, n_workers: Mapping[str, int]) -> None:
         """The workers are there: so many at most by stage."""
@@ -186,6 +194,7 @@ class Progress:
             n_gone=self._n_gone,
             n_returned=self._n_returned,
             n_renamed=self._n_renamed,
+            n_unusable=self._n_unusable,
             n_ended=self._by_status.total(),
             by_status=dict(self._by_status),
             by_error_kind=dict(self._by_error_kind),

@@ -52,10 +52,11 @@ def open_source(
         VideoRejected: if it is no file, is empty, or is larger than the settings allow.
     """
     if ref.uri.startswith(S3_SCHEME):
-        from pipeline.object_sources import object_file  # with s3fs, which files do not need
+        # With s3fs, which files do not need.
+        from pipeline.object_sources import object_file, why_absent
 
-        if not ref.version:  # a manifest names it
-            raise SourceUnavailable(ErrorKind.SOURCE_MISSING, f"{ref.uri!r} is not there")
+        if not ref.version:
+            raise why_absent(ref, store, beat)
         _check_size(ref.size_bytes or 0, max_size_mib)
         return object_file(ref, store, beat)
     file = _open_file(ref)

@@ -1,20 +1,21 @@
-"""From what a user names to references of videos: files, folders, globs, objects, prefixes.
+"""From what a user names to references of videos: files, folders, globs, objects, manifests.
 
 A folder gives its files of known video extensions, at any depth, and counts the others. A file that
 is named is always taken, whatever it is called. The order is that of the names, so two listings of
-the same archive are the same list; a file that is named twice comes once.
+the same archive are the same list; a file that is named twice comes once. A manifest is a file
+that names videos (``pipeline/manifest_rows.py``): these come first, in its order.
 """
 
 import glob
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 from flexivideo.errors import SettingsError
+from pipeline.given_videos import GivenVideos
 from pipeline.identity import video_id
 from pipeline.local_uri import S3_SCHEME, to_path, to_uri
-from pipeline.manifests import manifest_refs
+from pipeline.manifests import manifest_lines
 from pipeline.records import VideoRef
 from pipeline.store_settings import StoreSettings
 
@@ -25,6 +26,9 @@ VIDEO_EXTENSIONS = frozenset(
     mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogm ogv ps qt rm rmvb ts vob vp8 vp9
     vvc webm wmv y4m""".split()
 )
+
+# Of a manifest's lines that cannot be used: the others are counted.
+MOST_NAMED = 100
 
 
 class Listing:
@@ -39,12 +43,15 @@ class Listing:
         ended: whether all has been listed.
         linked: after iteration, links to folders, which are not followed: they may lead in circles,
             or to what is listed already. One that is named is.
+        n_unusable: after iteration, lines of manifests that could not be used.
+        unusable: the first of them, by file and number, each with the reason.
     """
 
     def __init__(
         self,
         sources: Sequence[str],
         store: StoreSettings = StoreSettings(),
+        *,
         manifests: Sequence[str] = (),
     ) -> None:
         """Check each path first, so that a mistyped name stops the run before it starts.
@@ -52,10 +59,11 @@ class Listing:
         Args:
             sources: files, folders, globs, ``s3://`` objects and prefixes.
             store: how object stores are reached.
-            manifests: files that name videos; see ``pipeline.manifests``.
+            manifests: files that name videos, on a disk or ``s3://``.
 
         Raises:
-            SettingsError: if a source is neither a file nor a folder, and matches nothing.
+            SettingsError: if a source is neither a file nor a folder, and matches nothing, or a
+                manifest cannot be read or has no line that can be used.
         """
         if not sources and not manifests:
             raise SettingsError("no source was given; name files, folders, globs or a manifest")
@@ -67,39 +75,52 @@ class Listing:
                 )
         self._store = store
         self._named = [path for source in sources for path in _expand(source)]
+        self._manifests = manifests
+        for manifest in manifests:  # up to the first line that can be used
+            next(manifest_lines(manifest, store, unusable=lambda reason: None))
         self.left: Counter[str] = Counter()
         self.unreadable: list[str] = []
         self.linked: list[str] = []
         self.folders: list[str] = []
-        self.unusable: list[str] = []
-        self._manifests = tuple(manifests)
+        self.n_unusable, self.unusable = 0, list[str]()
         self.ended = False
 
     def __iter__(self) -> Iterator[VideoRef]:
         """Each video once, folders in the order of their names.
 
         Raises:
-            SettingsError: if a store cannot be listed, or an ``s3://`` source or a manifest names
-                nothing.
+            SettingsError: if a store cannot be listed, an ``s3://`` source names nothing, or a
+                manifest cannot be read to its end.
         """
         self.left.clear()
         self.unreadable.clear()
         self.linked.clear()
         self.folders.clear()
-        self.unusable.clear()
+        self.n_unusable, self.unusable = 0, []
         self.ended = False
+        # First, since a folder that was listed hides what is named in it, gone or not. By version:
+        # an old one in a manifest must not hide the one that a folder gives.
+        given = GivenVideos()
+        for manifest in self._manifests:
+            yield from (ref for ref in self._manifest_refs(manifest) if given.add(ref.video_id))
         # What a folder gives is not remembered: a folder can hold millions, and gives each once.
         named, folders = set[str](), tuple[str, ...]()
-        sources = map(self._refs, self._named)
-        for refs in chain(sources, map(self._listed_in, self._manifests)):
-            for ref in refs:
+        for name in self._named:
+            for ref in self._refs(name):
                 has_come = to_path(ref.uri).startswith(folders) and _is_video(ref.uri)
-                if not has_come and ref.uri not in named:
+                if not has_come and ref.uri not in named and ref.video_id not in given:
                     yield ref
                 if len(self.folders) == len(folders):  # it is no folder
                     named.add(ref.uri)
             folders = tuple(self.folders)
         self.ended = True
+
+    def _manifest_refs(self, manifest: str) -> Iterator[VideoRef]:
+        from pipeline.manifest_refs import manifest_refs  # whose references of files are ours
+
+        return manifest_refs(
+            manifest_lines(manifest, self._store, self._note_unusable), self._store
+        )
 
     def _refs(self, name: str) -> Iterator[VideoRef]:
         if name.startswith(S3_SCHEME):
@@ -118,14 +139,6 @@ class Listing:
             files = self._folder(name)
         return (local_ref(to_uri(file)) for file in files)
 
-    def _listed_in(self, manifest: str) -> Iterator[VideoRef]:
-        return manifest_refs(
-            manifest,
-            store=self._store,
-            locate=lambda uri: located(uri, self._store),
-            unusable=self.unusable,
-        )
-
     def _folder(self, folder: str) -> Iterator[str]:
         for parent, folders, files in os.walk(folder, onerror=self._note_unreadable):
             folders.sort()
@@ -139,6 +152,11 @@ class Listing:
 
     def _note_unreadable(self, error: OSError) -> None:
         self.unreadable.append(f"{error.filename}: {error.strerror}")
+
+    def _note_unusable(self, reason: str) -> None:
+        self.n_unusable += 1
+        if self.n_unusable <= MOST_NAMED:
+            self.unusable.append(reason)
 
 
 def _extension(name: str) -> str:

@@ -66,6 +66,18 @@ def test_names_from_the_disk_cannot_hurt_the_plan():
     assert "2 folders could not be read, the first /a\\udcff: denied" in sentence
 
 
+def test_lines_of_manifests_that_could_not_be_used_are_counted_and_the_first_is_named():
+    preview = replace(
+        PREVIEW, n_unusable=12, unusable=["m.csv:2: the uri is \x1b[31m", "m.csv:9: "]
+    )
+    said = "12 lines of manifests could not be used, the first m.csv:2: the uri is \\x1b[31m"
+    assert said in preview.sentence()
+    console = terminal()
+    JsonDisplay(console).plan(preview)
+    plan = json.loads(console.file.getvalue())
+    assert (plan["n_unusable"], plan["unusable"]) == (12, preview.unusable)
+
+
 def test_json_is_one_object_a_line_and_nothing_else(snapshot):
     console = terminal()
     plan, summary = map(json.loads, show(JsonDisplay(console), console, snapshot).splitlines())

@@ -56,6 +56,18 @@ def test_a_second_run_does_nothing_and_strict_speaks_of_its_own_videos(archive, 
     assert sorted(root.rglob("*")) == before
 
 
+def test_a_manifest_names_the_same_videos_as_their_folder(archive, undisturbed, tmp_path):
+    manifest = tmp_path / "videos.txt"
+    videos = sorted(str(path) for path in archive.glob("*.mp4"))
+    manifest.write_text("\n".join(["https://host/a.mp4", *videos]))
+    done = index(f"--manifest={manifest}", undisturbed[0], "--json")
+    assert done.returncode == 0, done.stderr
+    plan, summary = map(json.loads, done.stdout.splitlines())
+    assert (plan["n_listed"], plan["n_already_done"], plan["n_unusable"]) == (4, 4, 1)
+    assert plan["unusable"][0].startswith(f"{manifest}:1: ")
+    assert summary["n_unusable"] == 1
+
+
 def test_windows_one_after_the_other_give_what_one_gives(
     archive, undisturbed, ray_cluster, tmp_path, monkeypatch
 ):

@@ -1,158 +1,444 @@
-"""Manifests in three formats name the same videos; what cannot be used is named."""
+"""Manifests in three formats, on a disk and on a real S3 server: which videos they give."""
 
 import csv
-from itertools import islice
-from urllib.parse import quote
+import os
+from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from decode_helpers import make_plan
 from s3_server import FaultyProxy, client
 
 from flexivideo.errors import SettingsError, SourceUnavailable
+from pipeline import manifest_rows, object_files, object_requests, sources
+from pipeline.given_videos import GivenVideos
 from pipeline.identity import video_id
+from pipeline.records import VideoRef
 from pipeline.source_file import open_source
-from pipeline.sources import Listing, local_ref
+from pipeline.sources import Listing
 from pipeline.store_settings import StoreSettings
+from pipeline.video_rows import video_rows
 
-ODD = ['a "quoted", name', "ä ö+%", "new;semi", " leading", "#no comment", "日本"]
+BUCKET = "manifests"
+# What has a meaning in one of the formats, in a shell or to a person.
+ALPHABET = [*"ab1 ,;\"'#%?&=+\\\t|äß日本🎬", "e\u0301", "./", "x/"]
+ETAG = "0123456789abcdef0123456789abcdef"
 
 
-def made_up(seed, n_rows):
-    """Rows of objects with odd names."""
-    rng = np.random.default_rng(seed)
-    return [
-        {
-            "uri": f"s3://bucket/{ODD[rng.integers(len(ODD))]}/{number}.mp4",
-            "etag": f"{rng.integers(2**62):032x}",
-            "size_bytes": int(rng.integers(1, 2**40)),
+def write(path, rows):
+    """The rows (uri, or uri, etag and size) as what the file's extension says."""
+    names = ("uri", "etag", "size_bytes")[: len(rows[0])]
+    if path.suffix == ".parquet":
+        columns = {
+            name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)
         }
-        for number in range(n_rows)
-    ]
-
-
-def written(folder, kind, rows):
-    path = folder / f"list{kind}"
-    if kind == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=7)
-    elif kind == ".csv":
+        pq.write_table(pa.table(columns), path, row_group_size=100)
+    elif path.suffix == ".csv":
         with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+            csv.writer(file).writerows([names, *rows])
     else:
-        path.write_text("".join(f"{row['uri']}\n" for row in rows), encoding="utf-8")
+        path.write_text("".join(f"{uri}\n" for uri, *_ in rows), encoding="utf-8")
     return str(path)
 
 
-def listed(manifest, store=StoreSettings()):
-    listing = Listing([], store, [manifest])
-    return list(listing), listing.unusable
+def listed(manifest, settings=StoreSettings(), sources=()):
+    return list(Listing(sources, settings, manifests=[str(manifest)]))
 
 
-@pytest.mark.parametrize("kind", [".csv", ".parquet"])
-@pytest.mark.parametrize("seed", range(3))
-def test_rows_with_etag_and_size_are_references_as_they_stand(tmp_path, kind, seed):
-    """No store is asked: there is none."""
-    rows = made_up(seed, 40)
-    refs, unusable = listed(written(tmp_path, kind, rows))
-    assert [(ref.uri, ref.version, ref.size_bytes) for ref in refs] == [
-        tuple(row.values()) for row in rows
+def unusable(manifest):
+    listing = Listing([], manifests=[str(manifest)])
+    return len(list(listing)), listing.n_unusable, listing.unusable
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server):
+    store = client(s3_server)
+    store.call_s3("create_bucket", Bucket=BUCKET)
+    for name in ("a.mp4", "b ,ä.mp4"):
+        store.pipe_file(f"{BUCKET}/{name}", name.encode())
+    return store
+
+
+@pytest.fixture(scope="module")
+def proxy(s3_server):
+    proxy = FaultyProxy(s3_server)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def settings(proxy, monkeypatch):
+    monkeypatch.setattr(object_requests, "FIRST_WAIT_S", 0.01)
+    return StoreSettings(endpoint_url=proxy.address)
+
+
+def test_three_formats_give_the_same_videos_in_the_same_order(tmp_path, rng):
+    """And what is given round-trips: each name is that of the file, whatever stands in it."""
+    names = ["".join(rng.choice(ALPHABET, rng.integers(1, 12))) + ".mp4" for _ in range(300)]
+    names = [name for name in dict.fromkeys(names) if name[0] != "#"]
+    for name in names[::2]:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    rows = [(name,) for name in rng.permutation(names)]
+    refs = [listed(write(tmp_path / f"m{kind}", rows)) for kind in (".txt", ".csv", ".parquet")]
+    assert refs[0] == refs[1] == refs[2]
+    paths = [os.path.abspath(tmp_path / name) for (name,) in rows]
+    assert [ref.uri for ref in refs[0]] == list(dict.fromkeys(paths))
+    for ref in refs[0]:
+        there = os.path.exists(ref.uri)
+        assert (ref.size_bytes, bool(ref.version)) == (
+            os.path.getsize(ref.uri) if there else None,
+            there,
+        )
+
+
+def test_csv_and_parquet_give_versions_and_sizes_without_a_request(tmp_path, rng, proxy, settings):
+    rows = [
+        (f"s3://nobody/{''.join(rng.choice(ALPHABET, 8))}", f'"{rng.bytes(16).hex()}"', int(size))
+        for size in rng.integers(1, 2**62, 500)
     ]
-    assert all(ref.video_id == video_id(ref.uri, ref.version) for ref in refs)
-    assert not unusable
+    proxy.begin(lambda n: None, of=lambda request: True)
+    expected = [
+        VideoRef(uri=uri, version=(e := etag.strip('"')), video_id=video_id(uri, e), size_bytes=n)
+        for uri, etag, n in dict.fromkeys(rows)
+    ]
+    for kind in (".csv", ".parquet"):
+        assert listed(write(tmp_path / f"m{kind}", rows), settings) == expected
+    assert proxy.n_counted == 0
 
 
-@pytest.mark.parametrize("kind", [".txt", ".csv", ".parquet"])
-def test_paths_are_relative_to_the_manifest(tmp_path, kind):
-    (tmp_path / "b").mkdir()
-    for name in ("a.mp4", "b/c, d.mkv"):
-        (tmp_path / name).write_bytes(b"x")
-    names = ["b/c, d.mkv", str(tmp_path / "a.mp4"), "gone.mp4", "./a.mp4"]
-    refs, unusable = listed(written(tmp_path, kind, [{"uri": name} for name in names]))
-    expected = [local_ref(str(tmp_path / name)) for name in ("b/c, d.mkv", "a.mp4", "gone.mp4")]
-    assert (refs, unusable) == (expected, [])
+def test_what_tools_make_of_numbers_and_gaps_is_understood(tmp_path):
+    columns = {
+        "uri": pa.array([f"s3://bucket/{n}" for n in range(3)]).dictionary_encode(),
+        "etag": pa.array([ETAG] * 3, pa.large_string()),
+        "size_bytes": [1.0, 2.0, 3.0],  # as pandas keeps integers with gaps
+    }
+    pq.write_table(pa.table(columns), tmp_path / "m.parquet")
+    (tmp_path / "m.csv").write_text(
+        f"title, size_bytes ,uri,etag\r\n\r\nA,1.0,s3://bucket/0,{ETAG}\r\n"
+        f'B, 2,s3://bucket/1,"""{ETAG}"""\r\n"C\nc",3,s3://bucket/2,{ETAG}\r\n',
+        encoding="utf-8-sig",
+        newline="",
+    )
+    of_parquet, of_csv = (listed(tmp_path / name) for name in ("m.parquet", "m.csv"))
+    assert of_parquet == of_csv
+    assert [ref.size_bytes for ref in of_csv] == [1, 2, 3]
 
 
-def test_empty_lines_and_comments_name_nothing(tmp_path):
-    (tmp_path / "list.txt").write_text("\ufeff# nightly\n\ns3://b/a.mp4\r\n  \n")
-    (tmp_path / "a.txt").write_text("# nothing\n")
-    with pytest.raises(SettingsError, match=r"names no video$"):
-        listed(str(tmp_path / "a.txt"))
+def test_text_leaves_out_blank_lines_and_comments_and_names_lines_by_their_number(tmp_path):
+    path = tmp_path / "m.LIST"
+    path.write_bytes(
+        b"\xef\xbb\xbf# night\r\n\r\na.mp4\r\n   \n#b.mp4\nhttps://host/c.mp4\n./#d.mp4"
+    )
+    listing = Listing([], manifests=[str(path)])
+    assert [ref.uri for ref in listing] == [str(tmp_path / "a.mp4"), str(tmp_path / "#d.mp4")]
+    (reason,) = listing.unusable
+    assert reason.startswith(f"{path}:6: ")
 
 
-BAD = [
-    ({"uri": ""}, "expected a path"),
-    ({"uri": "https://host/a.mp4"}, "expected a path"),
-    ({"uri": "a\0b"}, "expected a path"),
-    ({"uri": "s3://b/a.mp4", "etag": "e", "size_bytes": "many"}, "whole number"),
+def test_what_our_tables_call_a_file_names_it_again(tmp_path):
+    odd = tmp_path / os.fsdecode(b"n\xff.mp4")
+    odd.write_bytes(b"x")
+    (known,) = Listing([str(odd)])
+    assert known.uri.startswith("file://")
+    assert listed(write(tmp_path / "m.csv", [(known.uri,)])) == [known]
+
+
+BAD_URIS = [
+    ("", "empty"),
+    (" ", "empty"),
+    ("https://host/a.mp4", "expected a path or an s3:// object"),
+    ("gs://bucket/a.mp4", "gs://"),
+    ("file://host/a.mp4", "file://host"),
+    ("a\0b.mp4", "NUL"),
+    ("file:///a%00b.mp4", "NUL"),
+    ("s3://", "s3://bucket/key"),
+    ("s3://bucket", "s3://bucket/key"),
+    ("s3://bucket/", "s3://bucket/key"),
+    ("s3://b!d/a.mp4", "s3://bucket/key"),
+    ("s3://bucket/" + "ä" * 513, "s3://bucket/key"),
 ]
 
 
-@pytest.mark.parametrize(("row", "reason"), BAD)
-def test_a_row_that_cannot_be_used_is_named_and_stops_nobody(tmp_path, row, reason):
-    good = {"uri": "s3://b/good.mp4", "etag": '"e"', "size_bytes": "7"}
-    manifest = written(tmp_path, ".csv", [good | row, good])
-    refs, unusable = listed(manifest)
-    assert [(ref.uri, ref.version) for ref in refs] == [("s3://b/good.mp4", "e")]
-    assert len(unusable) == 1
-    assert unusable[0].startswith(f"{manifest}:2: ")
-    assert reason in unusable[0]
-    with pytest.raises(SettingsError, match=reason):
-        listed(written(tmp_path, ".csv", [good | row]))
+@pytest.mark.parametrize("kind", [".csv", ".parquet", ".txt"])
+@pytest.mark.parametrize(("uri", "reason"), BAD_URIS, ids=lambda value: repr(value[:20]))
+def test_a_uri_that_names_nothing_is_named_and_the_next_one_read(tmp_path, kind, uri, reason):
+    rows = [(uri,), ("a.mp4",)]
+    if kind == ".txt" and not uri.strip():
+        return  # a blank line
+    if kind == ".csv" and not uri:  # alone it would be a blank line
+        rows = [(*row, "", "") for row in rows]
+    path = write(tmp_path / f"m{kind}", rows)
+    n_given, n_unusable, (said,) = unusable(path)
+    assert (n_given, n_unusable) == (1, 1)
+    assert said.startswith(f"{path}:{2 if kind == '.csv' else 1}: ")
+    assert reason in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet", ".txt"])
+def test_a_uri_that_is_no_utf8_is_named_and_the_next_one_read(tmp_path, kind):
+    path = tmp_path / f"m{kind}"
+    if kind == ".parquet":
+        uris = pa.array([b"\xff.mp4", b"a.mp4"], pa.binary()).view(pa.string())
+        pq.write_table(pa.table({"uri": uris}), path)
+    else:
+        path.write_bytes(b"uri\n" * (kind == ".csv") + b"\xff.mp4\na.mp4\n")
+    n_given, n_unusable, (said,) = unusable(path)
+    assert (n_given, n_unusable, "expected UTF-8" in said) == (1, 1, True)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "reason"),
+    ("line", "reason"),
     [
-        ("list.json", b"[]", "no known kind"),
-        ("list.csv", b"path\na.mp4\n", "expected uri"),
-        ("list.csv", b"uri,start_s\na.mp4,3\n", "start_s"),
-        ("list.csv", b"uri,prompt\na.mp4,What?\n", "prompt"),
-        ("list.parquet", b"PAR1 it is not", "cannot be read"),
-        ("list.csv", b"", "expected uri"),
+        (f"s3://bucket/a,{ETAG},many", "size_bytes is 'many'"),
+        (f"s3://bucket/a,{ETAG},-1", "size_bytes is '-1'"),
+        (f"s3://bucket/a,{ETAG},1.5", "size_bytes is '1.5'"),
+        (f"s3://bucket/a,{ETAG},1_000", "size_bytes"),
+        (f"s3://bucket/a,{ETAG},{2**63}", "size_bytes"),
+        (f"s3://bucket/a,{ETAG},{'9' * 5000}", "size_bytes"),
+        ("a.mp4,,nan", "size_bytes is 'nan'"),
+        ("s3://bucket/a,two words,1", "the etag is 'two words'"),
+        ('s3://bucket/a,"two\nlines",1', "the etag is"),
+        ("s3://bucket/a,ä,1", "the etag is 'ä'"),
+        (f"s3://bucket/a,b.mp4,{ETAG},1", "4 fields; expected 3"),
+        ("s3://bucket/a", "1 fields; expected 3"),
+        (f'"s3://bucket/a"b,{ETAG},1', "no CSV"),
+        (f"s3://bucket/{'a' * 200_000},{ETAG},1", "no CSV"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_an_unusable_line_of_csv_is_named_and_the_next_one_read(tmp_path, line, reason):
+    path = tmp_path / "m.csv"
+    path.write_text(f"uri,etag,size_bytes\n{line}\ns3://bucket/b,{ETAG},1\n")
+    n_given, n_unusable, (said,) = unusable(path)
+    assert (n_given, n_unusable) == (1, 1)
+    assert said.startswith(f"{path}:2: ")
+    assert reason in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"uri": [1, 2]},
+        {"uri": pa.array([b"a", b"b"], pa.binary())},
+        {"uri": [{"a": 1}, None]},
+        {"uri": ["a", "b"], "size_bytes": [True, False]},
+        {"uri": ["a", "b"], "size_bytes": [1.5, float("inf")]},
+        {"uri": ["a", "b"], "size_bytes": [-1, -2]},
+        {"uri": ["a", "b"], "etag": [1, 2]},
+    ],
+    ids=str,
+)
+def test_columns_of_parquet_of_other_types_are_said_to_be(tmp_path, columns):
+    pq.write_table(pa.table(columns), tmp_path / "m.parquet")
+    with pytest.raises(SettingsError, match=r"no line that can be used.*m\.parquet:1: .*expected"):
+        Listing([], manifests=[str(tmp_path / "m.parquet")])
+
+
+def test_an_unclosed_quote_takes_its_lines_with_it_and_says_which(tmp_path):
+    (tmp_path / "m.csv").write_text('uri\na.mp4\n"b.mp4\nc.mp4\n')
+    n_given, n_unusable, (said,) = unusable(tmp_path / "m.csv")
+    assert (n_given, n_unusable) == (1, 1)
+    assert ":3: no CSV up to line 4" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("m.json", "[]", "expected one of .txt, .list, .csv, .parquet"),
+        ("m", "a.mp4", "no known kind"),
+        ("m.csv.gz", "", "no known kind"),
+        ("m.txt", "# nothing\n\n", "no line that can be used at all"),
+        ("m.txt", "https://a/b\nhttps://c/d\n", "m.txt:1: the uri is 'https://a/b'"),
+        ("m.csv", "", r"the columns \(none\); expected one uri"),
+        ("m.csv", "uri\n", "no line that can be used at all"),
+        ("m.csv", "path,etag\na.mp4,\n", "the columns path, etag; expected one uri"),
+        ("m.csv", "uri;etag\na.mp4;\n", "expected one uri"),
+        ("m.csv", "uri,uri\na.mp4,b.mp4\n", "expected one uri"),
+        ("m.csv", "uri,start_s, End_s \na.mp4,,\n", "start_s, End_s, which this release does not"),
+        ("m.csv", "uri,prompt\na.mp4,What is it?\n", "prompt, which this release does not"),
+        ("m.parquet", "PAR1", "cannot be read"),
     ],
 )
-def test_what_is_no_manifest_is_said_so(tmp_path, name, content, reason):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(SettingsError, match=reason) as seen:
-        listed(str(tmp_path / name))
-    assert name in str(seen.value)
-    with pytest.raises(SettingsError, match=r"gone\.csv"):
-        listed(str(tmp_path / "gone.csv"))
+def test_a_file_that_is_no_manifest_stops_the_run_before_it_starts(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SettingsError, match=said):
+        Listing([], manifests=[str(tmp_path / name)])
 
 
-def test_the_first_video_comes_before_the_rest_is_read(tmp_path):
-    rows = made_up(1, 5_000)
-    manifest = written(tmp_path, ".csv", [*rows, {"uri": "\0"} | rows[0] | {"size_bytes": "x"}])
-    listing = Listing([], StoreSettings(), [manifest])
-    assert len(list(islice(listing, 10))) == 10
-    assert listing.unusable == []  # the last row, which is not read yet
-    assert len(list(listing)) == 5_000
-    assert len(listing.unusable) == 1
+def test_reserved_columns_of_parquet_are_refused(tmp_path):
+    pq.write_table(pa.table({"uri": ["a.mp4"], "end_s": [1.0]}), tmp_path / "m.parquet")
+    with pytest.raises(SettingsError, match="end_s, which this release does not take yet"):
+        Listing([], manifests=[str(tmp_path / "m.parquet")])
 
 
-def test_objects_are_looked_up_where_their_version_is_not_given(tmp_path, s3_server):
-    store = client(s3_server)
-    store.makedirs("manifested")
-    for name in ("a.mp4", "ä+.mp4"):
-        store.pipe_file(f"manifested/{name}", name.encode())
-    proxy = FaultyProxy(s3_server)
-    proxy.begin(lambda n: None, of=lambda request: True)
-    settings = StoreSettings(endpoint_url=proxy.address)
-    uris = [f"s3://manifested/{name}" for name in ("ä+.mp4", "gone.mp4", "a.mp4")]
-    by_listing = {ref.uri: ref for ref in Listing(["s3://manifested"], settings)}
-    proxy.begin(lambda n: None, of=lambda request: True)
-    text = written(tmp_path, ".txt", [{"uri": uri} for uri in uris])
-    refs, unusable = listed(text, settings)
-    assert ([ref.uri for ref in refs], unusable) == (uris, [])
-    assert [ref for ref in refs if ref.version] == [by_listing[uris[0]], by_listing[uris[2]]]
-    assert proxy.n_counted == 3
-    with pytest.raises(SourceUnavailable) as seen:
-        open_source(refs[1], max_size_mib=None, store=settings)
-    assert seen.value.error_kind == "source_missing"
-    store.put_file(text, f"manifested/{quote('list 1')}.txt")
-    again, _ = listed(f"s3://manifested/{quote('list 1')}.txt", settings)
-    assert again == refs
-    proxy.close()
+def test_a_manifest_that_is_no_file_stops_the_run_before_it_starts(tmp_path, bucket, settings):
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("gone.csv", "folder.csv", "pipe.csv"):
+        with pytest.raises(SettingsError, match=name):
+            Listing([], manifests=[str(tmp_path / name)])
+    for uri in (f"s3://{BUCKET}/gone.csv", "s3://nobody/gone.csv", "https://host/gone.csv"):
+        with pytest.raises(SettingsError, match="is not there"):
+            Listing([], settings, manifests=[uri])
+    stranger = StoreSettings(endpoint_url=settings.endpoint_url, anonymous=True)
+    with pytest.raises(SettingsError, match="refused with these credentials"):
+        Listing([], stranger, manifests=[f"s3://{BUCKET}/gone.csv"])
+
+
+def test_the_named_lines_are_few_and_all_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MOST_NAMED", 3)
+    path = write(tmp_path / "m.txt", [("gs://a/b",)] * 10 + [("a.mp4",)])
+    n_given, n_unusable, named = unusable(path)
+    assert (n_given, n_unusable, len(named)) == (1, 10, 3)
+
+
+def test_a_video_comes_once_and_a_manifest_is_no_folder(tmp_path):
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    names = ["c.mp4", "gone.mp4", "./a.mp4", "c.mp4", str(tmp_path / "a.mp4"), "gone.mp4"]
+    path = write(tmp_path / "m.csv", [(name,) for name in names])
+    listing = Listing([str(tmp_path), str(tmp_path / "a.mp4")], manifests=[path, path])
+    given = [os.path.basename(ref.uri) for ref in listing]
+    assert given == ["c.mp4", "gone.mp4", "a.mp4", "b.mp4"]
+    assert listing.folders == [f"{tmp_path}/"]
+    assert list(listing) == list(listing)
+
+
+def test_ids_are_told_apart_wherever_they_stand():
+    """Among 16 million names that share a bucket; also ids that span two others."""
+    given = GivenVideos()
+    first, second = "0000" + "11" * 14, "0000" + "22" * 14
+    spanning = "0000" + "11" * 7 + "22" * 7
+    assert given.add(first)
+    assert given.add(second)
+    assert spanning not in given
+    assert given.add(spanning)
+    assert not any(given.add(known) for known in (first, second, spanning))
+    ids = [video_id(str(number), "") for number in range(20_000)]
+    assert all(given.add(known) for known in ids)
+    assert not any(given.add(known) for known in ids)
+
+
+def test_objects_of_a_store_with_and_without_their_versions(bucket, proxy, settings, tmp_path):
+    """What is given costs nothing; an etag without a size is looked up, and the store counts."""
+    uris = [f"s3://{BUCKET}/{name}" for name in ("a.mp4", "b ,ä.mp4", "gone.mp4")]
+    whole = {ref.uri: ref for ref in Listing([f"s3://{BUCKET}/"], settings)}
+    rows = [(uri, "", "") for uri in uris] + [(uris[0], ETAG, ""), (uris[1], ETAG, 7)]
+    path = write(tmp_path / "m.csv", rows)
+    proxy.begin(lambda n: None, of=lambda request: request.method == "HEAD")
+    first, second, gone, given = listed(path, settings)
+    assert proxy.n_counted == 4
+    assert [first, second] == [whole[uri] for uri in uris[:2]]
+    assert (gone.version, gone.size_bytes) == ("", None)
+    assert gone.video_id == video_id(uris[2], "")
+    assert (given.uri, given.version, given.size_bytes) == (uris[1], ETAG, 7)
+
+
+def kind_of(ref, settings):
+    with (
+        pytest.raises(SourceUnavailable) as seen,
+        open_source(ref, max_size_mib=None, store=settings) as file,
+    ):
+        file.read()
+    return seen.value.error_kind, seen.value.detail
+
+
+def test_what_cannot_be_had_is_unavailable_for_its_own_reason(bucket, settings, tmp_path):
+    there, gone = f"s3://{BUCKET}/a.mp4", f"s3://{BUCKET}/later.mp4"
+    (known,) = Listing([there], settings)
+    rows = [(gone, "", ""), (there, ETAG, 5), (there, known.version, 3), (there, known.version, 9)]
+    missing, stale, short, long = listed(write(tmp_path / "m.csv", rows[:3]), settings) + listed(
+        write(tmp_path / "n.csv", rows[3:]), settings
+    )
+    assert kind_of(missing, settings)[0] == "source_missing"
+    assert kind_of(stale, settings)[0] == "source_changed"
+    kind, detail = kind_of(short, settings)
+    assert (kind, "has 5 bytes; listed as 3" in detail) == ("source_unavailable", True)
+    assert kind_of(long, settings)[0] == "source_unavailable"
+    bucket.pipe_file(f"{BUCKET}/later.mp4", b"now it is")
+    assert kind_of(missing, settings)[0] == "source_changed"
+    bucket.rm_file(f"{BUCKET}/later.mp4")
+    stranger = StoreSettings(endpoint_url=settings.endpoint_url, anonymous=True)
+    (denied,) = listed(write(tmp_path / "o.csv", [(there,)]), stranger)
+    assert (denied.version, kind_of(denied, stranger)[0]) == ("", "source_denied")
+
+
+def test_an_object_that_is_not_there_ends_as_a_row_that_says_so(bucket, settings, tmp_path):
+    (ref,) = listed(write(tmp_path / "m.txt", [(f"s3://{BUCKET}/gone.mp4",)]), settings)
+    (rows,) = video_rows(ref, "attempt", replace(make_plan(), store=settings))
+    (outcome,) = rows.column("outcome").to_pylist()
+    assert (outcome["status"], outcome["error_kind"]) == ("unavailable", "source_missing")
+
+
+def test_waiting_for_an_object_that_was_not_there_shows_that_it_is_alive(
+    bucket, proxy, settings, tmp_path
+):
+    (ref,) = listed(write(tmp_path / "m.txt", [(f"s3://{BUCKET}/gone.mp4",)]), settings)
+    proxy.begin(lambda n: "late reply" if n == 0 else None, of=lambda request: True)
+    beats = []
+    with pytest.raises(SourceUnavailable, match="not there"):
+        open_source(ref, max_size_mib=None, store=settings, beat=lambda: beats.append(1))
+    proxy.begin(lambda n: None)
+    assert beats
+
+
+def test_one_object_that_does_not_answer_is_a_row_and_a_silent_store_ends_the_run(
+    bucket, proxy, settings, tmp_path
+):
+    uris = [(f"s3://{BUCKET}/a.mp4",), *((f"s3://{BUCKET}/{n}.mp4",) for n in range(100))]
+    path = write(tmp_path / "m.txt", uris)
+    proxy.begin(lambda n: "slow down", of=lambda request: "/7.mp4" in request.path)
+    assert len(listed(path, settings)) == len(uris)
+    assert proxy.n_broken == object_requests.TRIES
+    proxy.begin(lambda n: "slow down", of=lambda request: True)
+    with pytest.raises(SettingsError, match="look at the network"):
+        listed(path, settings)
+    proxy.begin(lambda n: None)
+
+
+@pytest.mark.parametrize("kind", [".txt", ".csv", ".parquet"])
+def test_a_manifest_in_a_store_is_read_as_it_is_asked_for(
+    bucket, proxy, settings, tmp_path, monkeypatch, rng, kind
+):
+    """The first video comes before the rest is fetched; from there on all is as from a disk."""
+    monkeypatch.setattr(object_files, "WHOLE_BYTES", 1 << 14)
+    monkeypatch.setattr(object_files, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(manifest_rows, "BUFFER_BYTES", 1 << 14)
+    monkeypatch.setattr(manifest_rows, "BATCH_ROWS", 100)
+    rows = [(f"/archive/{rng.bytes(50).hex()}.mp4",) for _ in range(5000)]
+    path = write(tmp_path / f"m{kind}", rows)
+    bucket.pipe_file(f"{BUCKET}/lists/m{kind}", (tmp_path / f"m{kind}").read_bytes())
+    n_blocks = os.path.getsize(path) >> 14
+    listing = Listing([], settings, manifests=[f"s3://{BUCKET}/lists/m{kind}"])
+    proxy.begin(lambda n: "reset" if n == 1 else None)
+    refs = iter(listing)
+    first = next(refs)
+    assert proxy.n_counted < n_blocks / 2
+    assert [first, *refs] == listed(path)
+    assert proxy.n_counted > n_blocks / 2
+
+
+def test_a_manifest_that_is_an_object_has_no_folder_for_relative_paths(bucket, settings):
+    bucket.pipe_file(f"{BUCKET}/lists/m.txt", f"a.mp4\n/b.mp4\ns3://{BUCKET}/a.mp4\n".encode())
+    listing = Listing([], settings, manifests=[f"s3://{BUCKET}/lists/m.txt"])
+    assert [ref.uri for ref in listing] == ["/b.mp4", f"s3://{BUCKET}/a.mp4"]
+    assert "m.txt:1: the uri is 'a.mp4', a relative path" in listing.unusable[0]
+
+
+@pytest.mark.parametrize("kind", [".txt", ".csv", ".parquet"])
+def test_a_manifest_on_a_disk_is_read_as_it_is_asked_for(tmp_path, rng, kind):
+    """What is cut away behind the first part is not missed before it is reached."""
+    path = write(tmp_path / f"m{kind}", [(f"{rng.bytes(100).hex()}.mp4",) for _ in range(20_000)])
+    refs = iter(Listing([], manifests=[path]))
+    next(refs)
+    os.truncate(path, os.path.getsize(path) // 2)
+    if kind == ".parquet":
+        with pytest.raises(SettingsError, match="cannot be read"):
+            list(refs)
+    else:
+        assert 5_000 < len(list(refs)) < 15_000

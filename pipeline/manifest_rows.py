@@ -1,0 +1,154 @@
+"""Manifests as files: the fields of each line of a text, CSV or Parquet file, as they are read.
+
+    .txt, .list   one uri a line; blank lines and lines that begin with # are left out
+    .csv          with a header: uri, and where they are known etag and size_bytes
+    .parquet      the same columns
+
+Other columns are not looked at, but for those that a later release will take: these are refused.
+Only the file as a whole is judged here. It is read bit by bit, so that it may be of any length.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flexivideo.errors import SettingsError, StoreError
+from pipeline.local_uri import S3_SCHEME
+from pipeline.store_settings import StoreSettings
+
+__all__ = ["Row", "manifest_rows"]
+
+URI, OPTIONAL = "uri", ("etag", "size_bytes")
+RESERVED = ("start_s", "end_s", "prompt")
+
+# What Parquet is read in, so that one row group of a million lines takes no memory either.
+BATCH_ROWS, BUFFER_BYTES = 4096, 1 << 20
+
+# Number of a line (of Parquet, of a row) from 1, and its fields, or why it has none.
+Row = tuple[int, Mapping[str, Any] | str]
+
+
+def manifest_rows(source: str, store: StoreSettings) -> Iterator[Row]:
+    """The rows of a manifest, in its order.
+
+    Args:
+        source: path or ``s3://bucket/key`` of the file.
+        store: how object stores are reached.
+
+    Raises:
+        SettingsError: if the file is of another kind, is not there, cannot be read or has other
+            columns than are known.
+    """
+    rows = _KINDS.get(os.path.splitext(source)[1].lower())
+    if rows is None:
+        raise SettingsError(
+            f"manifest {source!r} is of no known kind; expected one of {', '.join(_KINDS)}"
+        )
+    try:
+        with _opened(source, store) as file:
+            yield from rows(file, source)
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"manifest {source!r} is not there; expected a file of this machine or an s3:// object"
+        ) from error
+    except StoreError as error:
+        raise SettingsError(
+            f"manifest {source!r} cannot be read: {error.detail}; look at the store and the "
+            f"credentials, then run again"
+        ) from error
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        raise SettingsError(
+            f"manifest {source!r} cannot be read: {error}; expected a whole file of the kind that "
+            f"its name says: make it anew"
+        ) from error
+
+
+def _opened(source: str, store: StoreSettings) -> BinaryIO:
+    if source.startswith(S3_SCHEME):
+        from pipeline.object_files import ObjectFiles  # with s3fs, which files do not need
+
+        file: BinaryIO = ObjectFiles(store).open(source)
+        return file
+    if os.path.exists(source) and not os.path.isfile(source):
+        raise OSError("it is a folder, a pipe or a device")
+    return open(source, "rb")
+
+
+def _text_rows(file: BinaryIO, source: str) -> Iterator[Row]:
+    # Spaces belong to names. What is no UTF-8 is kept, for whoever says which line it is.
+    lines = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="\n")
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#"):
+            yield number, {URI: line.removesuffix("\n").removesuffix("\r")}
+
+
+def _csv_rows(file: BinaryIO, source: str) -> Iterator[Row]:
+    text = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
+    reader = csv.reader(text, strict=True)
+    header = [name.strip() for name in next(reader, [])]
+    wanted = _columns(header, source)
+    while True:
+        number = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # the reader goes on behind it
+            yield number, f"no CSV up to line {reader.line_num}: {error}"
+            continue
+        if values and len(values) != len(header):  # a comma in a name, or a torn end: no guesses
+            yield number, f"{len(values)} fields; expected {len(header)}, as in the header"
+        elif values:
+            yield number, {name: values[place] for name, place in wanted.items()}
+
+
+def _parquet_rows(file: BinaryIO, source: str) -> Iterator[Row]:
+    # Else the whole file is fetched before the first row.
+    parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES)
+    wanted, number = list(_columns(parquet.schema_arrow.names, source)), 0
+    # Threads would read a file of Python's from several sides at once.
+    batches = parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=False)
+    for batch in batches:
+        for row in zip(*(_values(batch.column(name)) for name in wanted), strict=True):
+            number += 1
+            yield number, dict(zip(wanted, row, strict=True))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """As Python has them; one text that is no UTF-8 does not cost the others."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        texts = column.cast(pa.large_binary()).to_pylist()
+        return [None if text is None else text.decode("utf-8", "surrogateescape") for text in texts]
+    return list(column.to_pylist())
+
+
+def _columns(names: Sequence[str], source: str) -> dict[str, int]:
+    """The columns that are read, and where they stand."""
+    reserved = [name for name in names if name.lower() in RESERVED]
+    if reserved:
+        raise SettingsError(
+            f"manifest {source!r} has the columns {', '.join(reserved)}, which this release does "
+            f"not take yet: leave them out to index whole videos with one prompt"
+        )
+    wanted = {name: place for place, name in enumerate(names) if name in (URI, *OPTIONAL)}
+    if URI not in wanted or any(names.count(name) > 1 for name in wanted):
+        raise SettingsError(
+            f"manifest {source!r} has the columns {', '.join(names) or '(none)'}; expected one uri "
+            f"and at most one each of {', '.join(OPTIONAL)}, named in the first line of CSV"
+        )
+    return wanted
+
+
+_KINDS: dict[str, Callable[[BinaryIO, str], Iterator[Row]]] = {
+    ".txt": _text_rows,
+    ".list": _text_rows,
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+}
