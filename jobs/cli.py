@@ -1,7 +1,7 @@
 """The ``flexivideo`` command line: what it is called, what it takes, how it ends.
 
 Exit codes: 0 all listed inputs have a terminal row, 1 the run could not finish (or, with
-``--strict``, a video failed), 2 usage.
+``--strict``, a video failed), 2 usage; of ``nightly`` also 3: it finished, and a person is needed.
 """
 
 import os

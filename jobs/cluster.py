@@ -67,7 +67,13 @@ def _join() -> None:
     # Workers look for modules where the driver stands, before all else; so it stands where this
     # code is, not in whatever folder the job was started.
     with _without_chatter(), _readable_command_line(), chdir(Path(__file__).parents[1]):
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=dashboard)
+        address = os.environ.get("RAY_ADDRESS") or "local"  # else Ray joins whatever runs here
+        ray.init(
+            address=address,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            include_dashboard=dashboard,
+        )
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 

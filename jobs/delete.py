@@ -26,19 +26,22 @@ def delete(root: str, uri: str, *, store: StoreOptions = StoreSettings()) -> int
         The video, as the videos table names it; a path may be relative.
     """
     from jobs.index_run import new_run_id  # the import takes seconds: only if needed
-    from jobs.run_preview import counted
-    from pipeline.erasure import erase
+    from jobs.run_preview import counted, printable
+    from pipeline.erasure import commits_of, erase
     from pipeline.index_session import open_for_index
-    from pipeline.local_uri import S3_SCHEME, to_uri
+    from pipeline.local_uri import FILE_SCHEME, S3_SCHEME, to_uri
     from pipeline.settings import CommitSettings
     from pipeline.store import open_store
 
-    opened, name = open_store(root, store), uri if uri.startswith(S3_SCHEME) else to_uri(uri)
+    is_uri = uri.startswith((S3_SCHEME, FILE_SCHEME))
+    opened, name = open_store(root, store), uri if is_uri else to_uri(uri)
+    commits_of(opened, name)  # before anything is written: a mistyped root must not become one
     lease_s = CommitSettings().lease_s
     with open_for_index(opened, run_id=new_run_id(), lease_s=lease_s) as session:
         n_versions = erase(opened, name, check=session.check)
     Console(soft_wrap=True).print(
-        f"{name}: erased in {counted(n_versions, 'version')}; the video itself is where it was",
+        f"{printable(name)}: erased in {counted(n_versions, 'version')}; the video itself is where "
+        f"it was",
         highlight=False,
         markup=False,
     )

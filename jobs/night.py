@@ -28,8 +28,6 @@ __all__ = ["NightReport", "run_night"]
 
 EXIT_UNFINISHED, EXIT_ALARM = 1, 3
 
-NOTHING_KNOWN = Presence(n_present=0, gone=(), returned=())
-
 BAD = (Status.FAILED, Status.PARTIAL, Status.QUARANTINED)
 
 
@@ -92,7 +90,7 @@ def run_night(
         FlexiVideoError: as ``jobs.index.run_index``, but for a root that another run holds.
     """
     display = choose_display(as_json=as_json, console=console)
-    listing, seen = Listing(sources, settings.store, manifests=manifests), SeenVideos()
+    listing, seen = _listing(sources, manifests, settings), SeenVideos()
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity, reuse_renamed=reuse_renamed)
     to_do = windows(_recent(seen.of(listing), since), resume, run.progress.compared)
@@ -125,6 +123,11 @@ def run_night(
     return report.exit_code
 
 
+def _listing(sources: Sequence[str], manifests: Sequence[str], settings: IndexSettings) -> Listing:
+    """The sources; an intake that has nothing tonight is no mistake."""
+    return Listing(sources, settings.store, manifests=manifests, may_be_empty=True)
+
+
 def _say(console: Console, sentence: str, as_json: bool, *, exit_code: int) -> None:
     if as_json:
         night = {"event": "night", "sentence": sentence, "exit_code": exit_code}
@@ -147,18 +150,19 @@ def _compared(
 ) -> tuple[Presence, list[str]]:
     """What is to be noted of the known videos, and why nothing is where that is in doubt."""
     if not listing.ended:  # the night was interrupted
-        return NOTHING_KNOWN, []
-    presence, doubts = seen.presence(run.store, listing.folders), []
+        return Presence(), []
+    presence, doubts = seen.presence(run.store, listing.folders, listing.linked), []
     if listing.unreadable and presence.gone:
         doubts.append(
             f"no video was noted as gone, since {counted(len(listing.unreadable), 'folder')} could "
             f"not be read, the first {printable(listing.unreadable[0])}"
         )
-    elif len(presence.gone) > alarms.max_gone * presence.n_present:
-        doubts.append(
-            f"{len(presence.gone)} of {presence.n_present} videos are not there any more (max_gone "
-            f"{alarms.max_gone:g}): none was noted as gone; is the source whole?"
-        )
+    for folder, (n_present, n_gone) in presence.by_folder.items():
+        if n_gone > alarms.max_gone * n_present:
+            doubts.append(
+                f"{n_gone} of {n_present} videos of {printable(folder)} are not there any more "
+                f"(max_gone {alarms.max_gone:g}): none was noted as gone; is the source whole?"
+            )
     if doubts:
         presence = replace(presence, gone=())
     run.progress.sources_compared(len(presence.gone), len(presence.returned))
@@ -172,5 +176,7 @@ def _failures(now: Snapshot, alarms: AlarmSettings) -> Iterator[str]:
         ("unavailable", (Status.UNAVAILABLE,), alarms.max_unavailable),
     ):
         n_bad = sum(now.by_status.get(status, 0) for status in statuses)
-        if n_bad >= alarms.min_videos and n_bad > share * now.n_ended:
+        # A store that gives nothing at all is no matter of a few bad videos.
+        is_outage = what == "unavailable" and n_bad == now.n_ended > 0
+        if is_outage or (n_bad >= alarms.min_videos and n_bad > share * now.n_ended):
             yield f"{n_bad} of {now.n_ended} videos {what} (max_{what} {share:g})"

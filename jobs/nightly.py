@@ -48,8 +48,8 @@ class AlarmSettings:
     Attributes:
         max_failed: Share of the night's videos that may end as failed, partial or quarantined.
         max_unavailable: Share of the night's videos that the store may not give.
-        min_videos: ... but fewer than so many call nobody.
-        max_gone: Share of the known videos that may be gone; if more are, none is noted as gone.
+        min_videos: ... but fewer than so many call nobody, unless the store gives none at all.
+        max_gone: Share of a source's known videos that may be gone; if more are, none is noted.
     """
 
     max_failed: float = 0.1
@@ -113,7 +113,8 @@ def nightly(
     config: Path
         TOML file with any of these options, by name or in tables; flags win over it.
     json: bool
-        Print one JSON object for the plan, one for the summary and one for the night.
+        Print one JSON object for the plan, one for the summary and one for the night; where another
+        run is at work, the summary is missing.
     """
     from jobs.night import run_night  # the import takes seconds: only if needed
     from jobs.standard_output import own_stdout

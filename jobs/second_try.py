@@ -9,7 +9,7 @@ from flexivideo.errors import SettingsError
 from jobs.display import choose_display
 from jobs.index_run import IndexRun
 from jobs.run_preview import RunPreview
-from pipeline.known_videos import ended_otherwise, newest_settings
+from pipeline.known_videos import ended_otherwise, newest_settings, standing
 from pipeline.outcomes import ErrorKind, Status
 from pipeline.runs import COMPLETED
 from pipeline.sources import located
@@ -51,21 +51,22 @@ def run_retry(
     run = IndexRun(opened, settings, display)
     chosen = ended_otherwise(connection, statuses=statuses or NOT_WELL, kinds=kinds)
     refs = [ref for uri in chosen if (ref := located(uri, settings.store)) is not None]
-    run.progress.compared(len(refs), 0)
+    well = standing(connection, refs)  # in the version that is there now
+    run.progress.compared(len(refs), len(well))
     display.plan(
         RunPreview(
             n_listed=len(refs),
             is_whole=True,
-            n_done=0,
+            n_done=len(well),
             n_gone=len(chosen) - len(refs),
             out=opened.root,
             model=run.model,
         )
     )
     ended = COMPLETED
-    if refs:
+    if left := [ref for ref in refs if ref.video_id not in well]:
         with run.holding() as (session, record):
-            record.ended = ended = run.index(session, [refs], undone=lambda window: window)
+            record.ended = ended = run.index(session, [left], undone=lambda window: window)
     display.summary(run.progress.snapshot(), ended, opened.root)
     return int(ended != COMPLETED)
 

@@ -8,18 +8,19 @@ it from readers at once, then what stands in the other tables.
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flexivideo.errors import DatasetError
+from flexivideo.errors import DatasetError, LeaseLost
 from pipeline.identity import commit_sequence, digest
 from pipeline.part_rewriting import rewrite_part
 from pipeline.store import Store
 from pipeline.tables import n_rows, part_sequence
 from pipeline.views import COMMIT_COLUMNS, connect
 
-__all__ = ["erase", "finish_erasures"]
+__all__ = ["commits_of", "erase", "finish_erasures"]
 
 JOURNAL = "erasures"
 
@@ -31,6 +32,22 @@ def erase(store: Store, uri: str, *, check: Callable[[], None]) -> int:
         store: the root, which is held.
         uri: as it stands in the tables.
         check: called before each change; raises if the root is held no longer.
+
+    Raises:
+        DatasetError: if no such video is in the dataset.
+        LeaseLost: if somebody else writes to it.
+    """
+    noted = commits_of(store, uri)
+    path = f"{JOURNAL}/{digest('erasure', uri)}.json"
+    check()
+    if not store.compare_and_swap(path, store.read(path), json.dumps(noted).encode()):
+        raise LeaseLost(f"{store.uri(path)} was written by somebody else; nothing is erased yet")
+    finish_erasures(store, check=check)
+    return len(noted["video_ids"])
+
+
+def commits_of(store: Store, uri: str) -> dict[str, list[Any]]:
+    """Ids of a video's versions, and sequence numbers of the commits that hold any of them.
 
     Raises:
         DatasetError: if no such video is in the dataset.
@@ -47,14 +64,8 @@ def erase(store: Store, uri: str, *, check: Callable[[], None]) -> int:
         raise DatasetError(
             f"{uri!r} is not in {store.root!r}; expected a uri as its videos table has it"
         )
-    videos = sorted({video_id for video_id, *_ in rows})
-    commits = {commit for _, *commits in rows for commit in commits}
-    noted = {"video_ids": videos, "sequences": sorted({commit_sequence(c) for c in commits})}
-    path = f"{JOURNAL}/{digest('erasure', uri)}.json"
-    check()
-    store.compare_and_swap(path, store.read(path), json.dumps(noted).encode())
-    finish_erasures(store, check=check)
-    return len(videos)
+    sequences = {commit_sequence(commit) for _, *commits in rows for commit in commits}
+    return {"video_ids": sorted({video for video, *_ in rows}), "sequences": sorted(sequences)}
 
 
 def finish_erasures(store: Store, *, check: Callable[[], None]) -> None:
@@ -63,8 +74,7 @@ def finish_erasures(store: Store, *, check: Callable[[], None]) -> None:
         noted = json.loads(store.read(path) or b"{}")
         videos = pa.array(noted.get("video_ids", []), pa.string())
         for part in _parts(store, set(noted.get("sequences", []))):
-            check()
-            rewrite_part(store, part, partial(_without, videos))
+            rewrite_part(store, part, partial(_without, videos), check=check)
             # The empty part of a commit keeps its number from being used again.
             if not part.startswith("videos/") and not n_rows(store, part):
                 store.delete(part)

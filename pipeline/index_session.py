@@ -23,7 +23,7 @@ DATA_TABLES = ("scenes", "clips", "embeddings", "thumbnails")
 
 RENEWALS_PER_LEASE = 3
 
-# A footer in an object store is a wait, not work.
+# A part in an object store is a wait more than work.
 FOOTERS_AT_ONCE = 16
 
 

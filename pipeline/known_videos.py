@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import duckdb
 
 from flexivideo.errors import DatasetError
+from pipeline.outcomes import Status
+from pipeline.records import VideoRef
 from pipeline.settings import IndexSettings
 
-__all__ = ["ended_otherwise", "newest_settings"]
+__all__ = ["ended_otherwise", "newest_settings", "standing"]
 
 
 def newest_settings(connection: duckdb.DuckDBPyConnection) -> IndexSettings:
@@ -24,6 +26,15 @@ def newest_settings(connection: duckdb.DuckDBPyConnection) -> IndexSettings:
             "no run has left its settings here; expected one that ended: index the sources again"
         )
     return IndexSettings.from_json(found[0])
+
+
+def standing(connection: duckdb.DuckDBPyConnection, refs: Sequence[VideoRef]) -> set[str]:
+    """Ids of those that have ended well."""
+    rows = connection.execute(
+        "SELECT video_id FROM videos WHERE status = $well AND video_id IN (SELECT unnest($ids))",
+        {"well": Status.SUCCESS, "ids": [ref.video_id for ref in refs]},
+    ).fetchall()
+    return {video_id for (video_id,) in rows}
 
 
 def ended_otherwise(

@@ -8,7 +8,7 @@ paths begin with a slash, so the two forms never meet.
 import os
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-__all__ = ["FILE_SCHEME", "S3_SCHEME", "to_path", "to_uri"]
+__all__ = ["FILE_SCHEME", "S3_SCHEME", "prefixes", "to_path", "to_uri"]
 
 FILE_SCHEME = "file://"
 
@@ -24,6 +24,15 @@ def to_uri(path: str) -> str:
     except UnicodeEncodeError:
         return FILE_SCHEME + quote_from_bytes(os.fsencode(absolute))
     return absolute
+
+
+def prefixes(folder: str) -> tuple[str, str]:
+    """What the URIs of a folder's files begin with: of names that are UTF-8, and of the others.
+
+    Args:
+        folder: URI of a folder, which ends in a slash.
+    """
+    return to_path(folder), FILE_SCHEME + quote_from_bytes(os.fsencode(to_path(folder)))
 
 
 def to_path(uri: str) -> str:

@@ -14,10 +14,16 @@ from typing import Any, TypeVar
 
 import aiohttp
 import s3fs
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    ProfileNotFound,
+)
 from fsspec.asyn import sync
 
-from flexivideo.errors import StoreError
+from flexivideo.errors import SettingsError, StoreError
 from pipeline.local_uri import S3_SCHEME
 from pipeline.outcomes import ErrorKind
 from pipeline.store_settings import StoreSettings
@@ -47,6 +53,9 @@ MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "404"})
 DENIED = frozenset(
     "AccessDenied Forbidden InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken 403".split()
 )
+
+# What no other try can mend: a name or a profile that cannot be.
+MISTAKES = (ParamValidationError, ProfileNotFound)
 
 # What s3fs and the layers below it raise.
 FAILURES = (OSError, ValueError, BotoCoreError, ClientError, aiohttp.ClientError)
@@ -85,12 +94,15 @@ async def tried(uri: str, attempt: Callable[[], Awaitable[Answer]], tries: int =
 
     Raises:
         StoreError: if it cannot help, or did not.
+        SettingsError: if no store could answer that.
     """
     for failures in range(tries):
         if failures:
             await asyncio.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
         try:
             return await attempt()
+        except MISTAKES as error:
+            raise SettingsError(f"{uri!r} cannot be asked for: {error}") from error
         except FAILURES as error:
             failure = _failure(error, uri)
             if failure.error_kind != ErrorKind.SOURCE_UNAVAILABLE:

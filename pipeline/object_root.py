@@ -11,10 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from flexivideo.errors import SettingsError, StoreError
+from flexivideo.errors import StoreError
 from pipeline.local_uri import S3_SCHEME
 from pipeline.object_files import ObjectFiles
 from pipeline.object_requests import PATIENT_TRIES, ask, bucket_and_key
+from pipeline.object_sources import listing_error
 from pipeline.object_store import DIGEST, read_object
 from pipeline.outcomes import ErrorKind
 from pipeline.store_settings import StoreSettings
@@ -32,6 +33,7 @@ class ObjectRoot:
 
         Raises:
             SettingsError: if it cannot be listed.
+            StoreError: if the store cannot be reached.
         """
         self.root, self._settings = root.rstrip("/"), settings
         self.filesystem = ObjectFiles(settings)
@@ -39,10 +41,7 @@ class ObjectRoot:
         try:
             ask(self.root, settings, "list_objects_v2", Bucket=bucket, Prefix=key, MaxKeys=1)
         except StoreError as error:
-            raise SettingsError(
-                f"root {root!r} cannot be used: {error.detail}; expected a bucket at the endpoint "
-                f"that these credentials may list and write"
-            ) from error
+            raise listing_error(f"root {root!r} cannot be used", error) from error
 
     def staging_file(self) -> BinaryIO:
         """See :class:`pipeline.store.Store`: it has no name, so that nothing can be left of it."""
@@ -110,7 +109,8 @@ class ObjectRoot:
                 **condition,
             )
         except StoreError as error:
-            if error.error_kind not in (ErrorKind.SOURCE_CHANGED, ErrorKind.SOURCE_MISSING):
+            is_gone = error.error_kind == ErrorKind.SOURCE_MISSING and "IfMatch" in condition
+            if error.error_kind != ErrorKind.SOURCE_CHANGED and not is_gone:
                 raise
             return self._nonce(path) == nonce
         return True

@@ -15,7 +15,7 @@ from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.store_settings import StoreSettings
 
-__all__ = ["listed_videos", "located_object", "object_file", "why_absent"]
+__all__ = ["listed_videos", "listing_error", "located_object", "object_file", "why_absent"]
 
 # Decoders ask for little at a time.
 BUFFER_BYTES = 1 << 20
@@ -28,6 +28,7 @@ def listed_videos(
     extensions: frozenset[str],
     left: Counter[str],
     folders: list[str],
+    may_be_empty: bool,
 ) -> Iterator[VideoRef]:
     """The object of that name, or the videos under a prefix, page by page.
 
@@ -40,9 +41,11 @@ def listed_videos(
         extensions: of videos, in lower case without a dot.
         left: counts the objects under a prefix that have another extension, by extension.
         folders: takes the prefix, unless it is an object.
+        may_be_empty: whether nothing need lie under a prefix.
 
     Raises:
-        SettingsError: if the store refuses or cannot be reached, or nothing has such a name.
+        SettingsError: if the store refuses, or nothing has such a name.
+        StoreError: if it cannot be reached.
     """
     try:
         named = None if source.endswith("/") else look_up(source, settings)
@@ -59,12 +62,19 @@ def listed_videos(
             elif not found.uri.endswith("/"):  # what some tools make for a folder
                 left[extension] += 1
     except StoreError as error:
-        what = "look at the network and the store, then run again"
-        if error.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
-            what = "expected a bucket at the endpoint that these credentials may list"
-        raise SettingsError(f"{source!r} cannot be listed: {error.detail}; {what}") from error
-    if not n_found:
+        raise listing_error(f"{source!r} cannot be listed", error) from error
+    if not n_found and not may_be_empty:
         raise SettingsError(f"{source!r} names no object, and none lies under {folder!r}")
+
+
+def listing_error(what: str, error: StoreError) -> SettingsError | StoreError:
+    """What is said of a listing that failed: a person must change something, or wait."""
+    if error.error_kind == ErrorKind.SOURCE_UNAVAILABLE:
+        said = f"{what}: {error.detail}; look at the network and the store, then run again"
+        return StoreError(error.error_kind, said)
+    return SettingsError(
+        f"{what}: {error.detail}; expected a bucket at the endpoint that these credentials may use"
+    )
 
 
 def located_object(uri: str, settings: StoreSettings) -> VideoRef | None:

@@ -17,7 +17,13 @@ from pipeline.tables import write_table
 __all__ = ["rewrite_part"]
 
 
-def rewrite_part(store: Store, path: str, change: Callable[[pa.Table], pa.Table]) -> bool:
+def rewrite_part(
+    store: Store,
+    path: str,
+    change: Callable[[pa.Table], pa.Table],
+    *,
+    check: Callable[[], None],
+) -> bool:
     """Replace a part by what a function makes of its rows; whether anything was to be changed.
 
     Args:
@@ -25,6 +31,9 @@ def rewrite_part(store: Store, path: str, change: Callable[[pa.Table], pa.Table]
         path: the part; one that is absent has nothing to be changed.
         change: gives rows of the same schema. It may be called again, where somebody else replaced
             the part meanwhile.
+        check: called just before and after it is replaced; raises if the root is held no longer.
+            Who has slept in between can still replace it once, by what it read itself: a later
+            holder's change of the same part makes that fail.
     """
     while (content := store.read(path)) is not None:
         with pq.ParquetFile(io.BytesIO(content)) as file:
@@ -34,6 +43,8 @@ def rewrite_part(store: Store, path: str, change: Callable[[pa.Table], pa.Table]
             return False
         written = io.BytesIO()
         write_table(changed, written)
+        check()
         if store.compare_and_swap(path, content, written.getvalue()):
+            check()
             return True
     return False

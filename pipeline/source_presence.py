@@ -5,8 +5,8 @@ changed: the new version is another video. Its rows stay; ``source_deleted_at`` 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from flexivideo.errors import DatasetError
 from pipeline.identity import commit_sequence
 from pipeline.index_session import IndexSession
+from pipeline.local_uri import prefixes, to_uri
 from pipeline.part_rewriting import rewrite_part
 from pipeline.records import VideoRef
 from pipeline.resume import MEMORY_MIB
@@ -37,14 +38,14 @@ class Presence:
     """What became of a dataset's videos under some folders.
 
     Attributes:
-        n_present: not known to be gone so far.
-        gone: of these, the ones that are not there any more.
+        gone: those that are not there any more, and were not known to be gone.
         returned: known to be gone, and there again.
+        by_folder: of each folder, how many were not known to be gone, and how many of these are.
     """
 
-    n_present: int
-    gone: Sequence[Found]
-    returned: Sequence[Found]
+    gone: Sequence[Found] = ()
+    returned: Sequence[Found] = ()
+    by_folder: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class SeenVideos:
@@ -62,40 +63,60 @@ class SeenVideos:
                 self._close_chunk()
             yield ref
 
-    def presence(self, store: Store, folders: Sequence[str]) -> Presence:
-        """Compare with what the dataset holds under these folders, which were listed whole."""
+    def presence(self, store: Store, folders: Sequence[str], links: Sequence[str] = ()) -> Presence:
+        """Compare with what the dataset holds under some folders.
+
+        Args:
+            store: the dataset's.
+            folders: URIs, each ending in a slash, of which all videos were listed.
+            links: paths of links in them that lead to other folders, which were not.
+        """
         self._close_chunk()
         try:
             connection = connect(store, memory_mib=MEMORY_MIB)
         except DatasetError:  # nothing has been written yet
-            return Presence(n_present=0, gone=(), returned=())
+            return Presence()
         ids = pa.chunked_array(self._chunks, pa.string())
         connection.register("seen", pa.table({"video_id": ids}))
+        connection.register("areas", _with_prefixes(folders))
+        connection.register("links", _with_prefixes([f"{to_uri(link)}/" for link in links]))
         # What folders give is known by its extension; what was named once need not have one.
         connection.execute(
             r"""CREATE TEMP TABLE known AS
-                SELECT video_id, commit_id, source_deleted_at IS NOT NULL AS is_gone,
+                SELECT areas.name AS folder, video_id, commit_id,
+                       source_deleted_at IS NOT NULL AS is_gone,
                        video_id IN (SELECT video_id FROM seen) AS is_seen
-                FROM videos
-                WHERE EXISTS (FROM unnest($folders) AS of(folder) WHERE starts_with(uri, folder))
+                FROM videos JOIN areas ON starts_with(uri, areas.prefix)
+                WHERE NOT EXISTS (FROM links WHERE starts_with(uri, links.prefix)
+                                  AND starts_with(links.name, areas.name)
+                                  AND links.name <> areas.name)
                 AND lower(regexp_extract(uri, '\.([^./]*)$', 1)) IN (SELECT unnest($extensions))""",
-            {"folders": list(folders), "extensions": sorted(VIDEO_EXTENSIONS)},
+            {"extensions": sorted(VIDEO_EXTENSIONS)},
         )
         rows = connection.execute(
-            "SELECT is_gone, video_id, commit_id FROM known WHERE is_gone = is_seen"
+            "SELECT DISTINCT is_gone, video_id, commit_id FROM known WHERE is_gone = is_seen"
         ).fetchall()
-        ((n_present,),) = connection.execute(
-            "SELECT count(*) FROM known WHERE NOT is_gone"
+        counts = connection.execute(
+            """SELECT folder, count(*) FILTER (NOT is_gone),
+                      count(*) FILTER (NOT is_gone AND NOT is_seen) FROM known GROUP BY folder"""
         ).fetchall()
         return Presence(
-            n_present=n_present,
             gone=[(video, commit) for was_gone, video, commit in rows if not was_gone],
             returned=[(video, commit) for was_gone, video, commit in rows if was_gone],
+            by_folder={folder: (n_present, n_gone) for folder, n_present, n_gone in counts},
         )
 
     def _close_chunk(self) -> None:
         self._chunks.append(pa.array(self._new, pa.string()))
         self._new = []
+
+
+def _with_prefixes(folders: Iterable[str]) -> pa.Table:
+    """Folders, and what the URIs in them begin with."""
+    rows = [{"name": folder, "prefix": prefix} for folder in folders for prefix in prefixes(folder)]
+    return pa.Table.from_pylist(
+        rows, schema=pa.schema([("name", pa.string()), ("prefix", pa.string())])
+    )
 
 
 def note_presence(session: IndexSession, presence: Presence) -> None:
@@ -115,7 +136,6 @@ def _set_deleted_at(
     for video_id, commit_id in videos:
         by_sequence[commit_sequence(commit_id)].append(video_id)
     for sequence, ids in sorted(by_sequence.items()):
-        session.check()
 
         def noted(rows: pa.Table, ids: list[str] = ids) -> pa.Table:
             is_meant = pc.is_in(rows["video_id"], pa.array(ids, pa.string()))
@@ -125,4 +145,5 @@ def _set_deleted_at(
             )
             return rows.set_column(place, rows.schema.field(place), times)
 
-        rewrite_part(session.store, f"videos/{part_name(sequence)}", noted)
+        part = f"videos/{part_name(sequence)}"
+        rewrite_part(session.store, part, noted, check=session.check)

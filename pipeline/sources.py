@@ -53,6 +53,7 @@ class Listing:
         store: StoreSettings = StoreSettings(),
         *,
         manifests: Sequence[str] = (),
+        may_be_empty: bool = False,
     ) -> None:
         """Check each path first, so that a mistyped name stops the run before it starts.
 
@@ -60,6 +61,7 @@ class Listing:
             sources: files, folders, globs, ``s3://`` objects and prefixes.
             store: how object stores are reached.
             manifests: files that name videos, on a disk or ``s3://``.
+            may_be_empty: whether nothing need lie under an ``s3://`` prefix, as in a folder.
 
         Raises:
             SettingsError: if a source is neither a file nor a folder, and matches nothing, or a
@@ -73,7 +75,7 @@ class Listing:
                     f"{source!r} is a URL; this release reads local files, folders, globs, and "
                     f"s3:// objects and prefixes"
                 )
-        self._store = store
+        self._store, self._may_be_empty = store, may_be_empty
         self._named = [path for source in sources for path in _expand(source)]
         self._manifests = manifests
         for manifest in manifests:  # up to the first line that can be used
@@ -89,6 +91,7 @@ class Listing:
         """Each video once, folders in the order of their names.
 
         Raises:
+            StoreError: if a store cannot be reached.
             SettingsError: if a store cannot be listed, an ``s3://`` source names nothing, or a
                 manifest cannot be read to its end.
         """
@@ -104,15 +107,19 @@ class Listing:
         for manifest in self._manifests:
             yield from (ref for ref in self._manifest_refs(manifest) if given.add(ref.video_id))
         # What a folder gives is not remembered: a folder can hold millions, and gives each once.
-        named, folders = set[str](), tuple[str, ...]()
+        named, folders, links = set[str](), tuple[str, ...](), tuple[str, ...]()
         for name in self._named:
             for ref in self._refs(name):
-                has_come = to_path(ref.uri).startswith(folders) and _is_video(ref.uri)
+                path = to_path(ref.uri)
+                # What lies behind a link in a folder did not come with the folder.
+                in_folder = path.startswith(folders) and not path.startswith(links)
+                has_come = in_folder and _is_video(ref.uri)
                 if not has_come and ref.uri not in named and ref.video_id not in given:
                     yield ref
                 if len(self.folders) == len(folders):  # it is no folder
                     named.add(ref.uri)
-            folders = tuple(self.folders)
+            folders = tuple(map(to_path, self.folders))
+            links = tuple(f"{link}/" for link in self.linked)
         self.ended = True
 
     def _manifest_refs(self, manifest: str) -> Iterator[VideoRef]:
@@ -132,6 +139,7 @@ class Listing:
                 extensions=VIDEO_EXTENSIONS,
                 left=self.left,
                 folders=self.folders,
+                may_be_empty=self._may_be_empty,
             )
         files = iter((name,))
         if os.path.isdir(name):

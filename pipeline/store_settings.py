@@ -54,8 +54,12 @@ class OutStoreSettings:
 
 
 def _check_address(name: str, address: str | None) -> None:
-    parts = urlsplit(address or "https://")
-    if parts.scheme not in ("http", "https") or parts.username or parts.password:
+    try:
+        parts = urlsplit(address or "https://amazon")
+        is_plain = parts.scheme in ("http", "https") and parts.hostname
+    except ValueError:  # brackets that hold no address
+        is_plain = None
+    if not is_plain or parts.username or parts.password:
         # Not the address itself: it may hold a secret, and settings are stored.
         raise SettingsError(
             f"{name} is no plain http:// or https:// address; expected one without a name or "

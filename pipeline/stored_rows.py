@@ -1,6 +1,7 @@
 """The rows of one video as a dataset stores them, found by the commit that wrote them."""
 
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,11 +14,12 @@ __all__ = ["StoredRows"]
 
 
 class StoredRows:
-    """Looks up one video at a time; holds the names of parts, and nothing of the videos."""
+    """Looks up one video at a time; holds the names of parts, and one open part a table."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parts: dict[str, dict[int | None, str]] = {}
+        self._files: dict[str, tuple[str, BinaryIO]] = {}
 
     def of(
         self, table: str, video_id: str, commit_id: str, columns: Sequence[str] | None = None
@@ -34,16 +36,25 @@ class StoredRows:
         if part is None:
             return pa.table({})
         try:
-            with self._store.open(part) as file:
-                return pq.read_table(
-                    file,
-                    columns=columns and list(columns),
-                    filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
-                    partitioning=None,
-                )
+            return pq.read_table(
+                self._file(table, part),
+                columns=columns and list(columns),
+                filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
+                partitioning=None,
+            )
         except FileNotFoundError:  # gone since it was listed
             del self._parts[table]
             return pa.table({})
+
+    def _file(self, table: str, part: str) -> BinaryIO:
+        """The part, open; the last one of each table stays so, since videos come part by part."""
+        name, file = self._files.get(table, ("", None))
+        if name != part or file is None:
+            if file is not None:
+                file.close()
+            file = self._store.open(part)
+            self._files[table] = part, file
+        return file
 
     def _part(self, table: str, sequence: int) -> str | None:
         if sequence not in self._parts.get(table, ()):  # newer than what was listed

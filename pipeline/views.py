@@ -69,12 +69,15 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
         connection.register_filesystem(store.filesystem)
     for table in TABLES:
         _source(connection, table, [store.uri(path) for path in parts[table]])
-    # Commit ids sort as the commits do; the latest one of a video is its current row. That a file
+    # Commit ids sort as the commits do; the latest one of a video is its current row, but that it
+    # could not be had hides nothing that was known of it. That a file
     # could not be had is past once anything later is known of its name; and where it had no version
     # because it was missing, as soon as anything else is.
     connection.execute(
         f"""CREATE VIEW videos AS SELECT * FROM all_videos
-           QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY commit_id DESC) = 1
+           QUALIFY row_number() OVER (
+               PARTITION BY video_id
+               ORDER BY status = '{Status.UNAVAILABLE}', commit_id DESC) = 1
            AND NOT (status = '{Status.UNAVAILABLE}' AND (
                commit_id < max(commit_id) OVER (PARTITION BY uri)
                OR version = '' AND count(*) FILTER (version <> '') OVER (PARTITION BY uri) > 0))"""

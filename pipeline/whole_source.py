@@ -1,10 +1,11 @@
-"""All bytes of a listed video, proved to be those that the store holds.
+"""All bytes of a listed video, and whether they are those that the store holds, where it says so.
 
 A reply of the right length and version can still hold other bytes, changed on their way. What a
 store says of the content is its ETag: of an object that was put in one piece, the MD5 of its bytes,
 mostly. Where it looks like one and is not theirs, either the store counts otherwise (with keys of
 its own, say) or the bytes are wrong; so they are fetched again, and two fetches that agree are
-believed.
+believed. Of an object that was put in parts the ETag says nothing of the kind: a changed byte
+shows in its decoding, or not at all.
 """
 
 import hashlib

@@ -8,8 +8,10 @@ from dataset_helpers import ManualClock, commit_videos, make_identity, make_ref
 from s3_server import client
 
 from flexivideo.errors import DatasetError
+from jobs.delete import delete
 from pipeline.erasure import erase
 from pipeline.index_session import open_for_index
+from pipeline.records import VideoRef
 from pipeline.store import LocalStore, open_store
 from pipeline.store_settings import StoreSettings
 from pipeline.views import connect
@@ -81,6 +83,20 @@ def test_so_it_is_in_an_object_store(s3_server):
     assert erased(store) == 2
     assert_gone(store)
     assert rows(store, KEPT.uri) == before
+
+
+def test_a_root_that_is_mistyped_becomes_none(tmp_path):
+    with pytest.raises(DatasetError, match="no dataset"):
+        delete(str(tmp_path / "typo"), "/archive/private.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_no_utf8_is_erased_by_its_uri(tmp_path):
+    odd = VideoRef(uri="file:///b%FF.mp4", version="1", video_id="odd", size_bytes=1)
+    store = LocalStore(str(tmp_path))
+    commit_videos(store, [KEPT, odd])
+    assert delete(str(tmp_path), odd.uri) == 0
+    assert connect(store).execute("SELECT uri FROM videos").fetchall() == [(KEPT.uri,)]
 
 
 def test_numbers_of_commits_are_not_used_again(tmp_path):

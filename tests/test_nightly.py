@@ -138,9 +138,21 @@ def test_seven_nights(said, uploads, s3_server):
 
     code, (plan, summary) = said("retry", INDEX, "--kind", "empty", as_json=True)
     assert (code, plan["n_listed"], summary["by_status"]) == (0, 1, {"failed": 1})
+    uploads.put(broken="0")
+    code, (_, summary) = said("retry", INDEX, "--kind", "empty", as_json=True)
+    assert (code, summary["by_status"]) == (0, {"success": 1})
+    code, (plan, summary) = said("retry", INDEX, "--kind", "empty", as_json=True)
+    assert (code, plan["n_already_done"], summary["by_status"]) == (0, 1, {})
     assert said("retry", INDEX, "--status", "fine")[0] == 2
 
     uri = f"{UPLOADS}/moved.mp4"
     assert said("delete", INDEX, uri)[0] == 0
     assert said("delete", INDEX, uri)[0] == 1
-    assert live(settings) == {"broken": ("failed", 0)}
+
+    uploads.remove("e", "moved")
+    code, line = said(*night, "--since", "2199-01-01")
+    assert (code, "1 gone" in line) == (0, True)  # the broken version of what was mended
+    uploads.remove("broken")
+    code, line = said(*night, "--source", f"{UPLOADS}/never-filled", "--max-gone", "1")
+    assert (code, "0 videos listed" in line, "1 gone" in line) == (0, True, True)
+    assert live(settings) == {}

@@ -10,7 +10,7 @@ import pytest
 from s3_server import FaultyProxy, client
 from synthetic_media import textured_shots, write_video
 
-from flexivideo.errors import SettingsError, SourceUnavailable
+from flexivideo.errors import SettingsError, SourceUnavailable, StoreError
 from jobs.scenes import segment_file
 from pipeline import fetched_file, object_requests, object_store, whole_source
 from pipeline.object_sources import object_file
@@ -91,6 +91,25 @@ def test_a_named_object_is_always_taken(bucket, settings):
 def test_a_source_that_names_nothing_stops_the_run_and_is_quoted(bucket, settings, source):
     with pytest.raises(SettingsError, match=source):
         list(Listing([source], settings))
+
+
+@pytest.mark.parametrize(
+    ("source", "how", "said"),
+    [
+        ("s3://archive/", {"profile": "nosuch"}, "nosuch"),
+        ("s3://!/", {}, "Invalid bucket name"),
+    ],
+)
+def test_what_no_store_could_answer_is_a_mistake_and_not_tried_again(s3_server, source, how, said):
+    with pytest.raises(SettingsError, match=said):
+        list(Listing([source], StoreSettings(endpoint_url=s3_server, **how)))
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://", "ftp://host", "http://me:pw@host"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(SettingsError, match="endpoint_url is no plain") as seen:
+        StoreSettings(endpoint_url=address)
+    assert "pw" not in str(seen.value)
 
 
 def test_the_id_follows_the_content(bucket, settings):
@@ -266,7 +285,7 @@ def test_a_store_that_is_silent_is_given_up_after_a_few_tries(bucket, small_bloc
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         settings = StoreSettings(endpoint_url=address)
         monkeypatch.setitem(object_requests.CLIENT, "read_timeout", 0.2)
-        with pytest.raises(SettingsError, match="look at the network"):
+        with pytest.raises(StoreError, match="look at the network"):
             list(Listing([f"s3://{BUCKET}/"], settings))
         silent.setblocking(False)
         n_connections = 0

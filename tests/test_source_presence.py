@@ -1,12 +1,17 @@
 """A whole listing against what was indexed: what is gone is marked, what returns is not."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from dataset_helpers import ManualClock, commit_videos, make_ref, parts
 
+from flexivideo.errors import DatasetError
 from pipeline.index_session import open_for_index
 from pipeline.source_presence import Presence, SeenVideos, note_presence
+from pipeline.sources import Listing
 from pipeline.store import LocalStore
 from pipeline.views import connect
 
@@ -29,6 +34,13 @@ def night(store, refs, clock, folders=FOLDERS):
         presence = seen(refs).presence(store, folders)
         note_presence(session, presence)
     return presence
+
+
+def deleted(store):
+    try:
+        return deleted_at(store)
+    except DatasetError:
+        return {}
 
 
 def deleted_at(store):
@@ -81,11 +93,36 @@ def test_only_what_was_listed_whole_is_judged(store):
     commit_videos(store, refs, clock=clock)
     presence = night(store, refs[:1], clock, ["/archive/b/", "/archive/../archive2/"])
     assert {video for video, _ in presence.gone} == {ref.video_id for ref in refs[1:3]}
-    assert presence.n_present == 2
+    assert presence.by_folder == {"/archive/b/": (1, 1), "/archive/../archive2/": (1, 1)}
     assert strange.endswith(".bin")
 
 
 def test_before_the_first_commit_nothing_is_known(store):
-    assert seen([make_ref("a")]).presence(store, FOLDERS) == Presence(
-        n_present=0, gone=(), returned=()
-    )
+    assert seen([make_ref("a")]).presence(store, FOLDERS) == Presence()
+
+
+def test_what_lies_behind_a_link_or_has_an_odd_name_is_judged_by_where_it_lies(tmp_path):
+    """A link in a folder is not followed; one that is named is. Names need not be UTF-8."""
+    arch, real = tmp_path / "arch", tmp_path / "real"
+    for folder in (arch, real):
+        folder.mkdir()
+    (arch / "link").symlink_to(real)
+    odd = Path(os.fsdecode(bytes(arch) + b"/\xff.mp4"))
+    for path in (arch / "a.mp4", real / "b.mp4", odd):
+        path.write_bytes(b"x")
+    store = LocalStore(str(tmp_path / "root"))
+
+    def gone(*sources):
+        listing, videos = Listing([str(source) for source in sources]), SeenVideos()
+        refs = list(videos.of(listing))
+        commit_videos(store, [ref for ref in refs if ref.video_id not in deleted(store)])
+        found = videos.presence(store, listing.folders, listing.linked)
+        return len(refs), len(found.gone)
+
+    assert gone(arch, arch / "link") == (3, 0)
+    assert gone(arch) == (2, 0)
+    (real / "b.mp4").unlink()
+    assert gone(arch) == (2, 0)
+    assert gone(arch / "link", arch) == (2, 1)
+    odd.unlink()
+    assert gone(arch) == (1, 1)

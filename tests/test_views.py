@@ -144,6 +144,21 @@ def test_a_version_that_changed_under_way_is_past_once_a_later_one_is_known(tmp_
         assert seen == expected[version]
 
 
+def test_that_a_video_could_not_be_had_hides_nothing_that_is_known_of_it(tmp_path):
+    """As when the store fails in a night with a new model: the old captions stay, and it is due."""
+    store, other = LocalStore(str(tmp_path)), make_identity(name="other")
+    commit_videos(store, REFS[:1], identity=IDENTITY)
+    lost = video_rows(REFS[0], n_clips=0, status="unavailable", error_kind="source_unavailable")
+    with writing(store, run_id="later", identity=other) as committer, Assembler() as assembler:
+        committer.add(*assembler.push(lost))
+        committer.commit()
+    connection = connect(store)
+    assert connection.execute("SELECT status FROM videos").fetchall() == [("success",)]
+    assert connection.execute("SELECT count(*) FROM clips").fetchall() == [(3,)]
+    assert undone(store, IDENTITY, REFS[:1]) == []
+    assert [ref.video_id for ref in undone(store, other, REFS[:1])] == [REFS[0].video_id]
+
+
 def test_a_connection_sees_what_was_committed_when_it_was_opened(tmp_path):
     """The same in every table; and none is opened on the beginnings of a run alone."""
     store = LocalStore(str(tmp_path))
