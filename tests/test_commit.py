@@ -116,8 +116,8 @@ def test_a_crash_at_any_change_then_another_run_equals_an_undisturbed_one(
     crash_and_go_on(LocalStore(str(tmp_path)), undisturbed, crash_at, after=after)
 
 
-# From the lease through the first commit, whose changes repeat, to the lease again.
-@pytest.mark.parametrize("crash_at", [*range(1, 12), number_of_changes()])
+# Some of them: the lease, within a commit, at its marker, the lease again.
+@pytest.mark.parametrize("crash_at", [1, 4, 7, number_of_changes()])
 def test_so_does_a_crash_over_an_object_store(s3_server, undisturbed, crash_at):
     client(s3_server).makedirs(f"crashes-{crash_at}")
     store = open_store(f"s3://crashes-{crash_at}/index", StoreSettings(endpoint_url=s3_server))

@@ -78,5 +78,6 @@ def test_a_dataset_in_a_store_that_fails_now_and_then_is_what_a_disk_holds(
     assert not [part for part in content if secret.encode() in part]
     assert secret not in done.stdout + done.stderr
     again = index(archive, root, *asked)
+    assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout.splitlines()[0])["n_already_done"] == 4
     proxy.close()

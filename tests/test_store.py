@@ -110,7 +110,7 @@ def broken(s3_server, s3_root, monkeypatch):
     """A root behind a proxy that breaks replies, and the proxy."""
     monkeypatch.setattr(object_requests, "FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(object_store, "STALL_S", 0.3)
-    monkeypatch.setitem(object_requests.CLIENT, "read_timeout", 0.5)
+    monkeypatch.setitem(object_requests.CLIENT, "read_timeout", 0.3)
     proxy = FaultyProxy(s3_server)
     yield open_store(s3_root, StoreSettings(endpoint_url=proxy.address)), proxy
     proxy.close()
