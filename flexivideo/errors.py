@@ -42,13 +42,8 @@ class ModelError(FlexiVideoError):
     """A checkpoint, its configuration or its input does not fit; the message says where."""
 
 
-class VideoRejected(FlexiVideoError):
-    """The video is at fault and trying again cannot help.
-
-    Args:
-        error_kind: one of the closed set in ``pipeline.outcomes.ErrorKind``.
-        detail: what was met, what was expected.
-    """
+class _OfAKind(FlexiVideoError):
+    """What ends as a row of its own: a kind of the closed set, and a sentence."""
 
     def __init__(self, error_kind: str, detail: str) -> None:
         super().__init__(error_kind, detail)
@@ -59,7 +54,16 @@ class VideoRejected(FlexiVideoError):
         return f"{self.detail} [{self.error_kind}]"
 
 
-class SourceUnavailable(FlexiVideoError):
+class VideoRejected(_OfAKind):
+    """The video is at fault and trying again cannot help.
+
+    Args:
+        error_kind: one of the closed set in ``pipeline.outcomes.ErrorKind``.
+        detail: what was met, what was expected.
+    """
+
+
+class SourceUnavailable(_OfAKind):
     """The store refused, lost or changed the object; a later run tries again.
 
     Args:
@@ -68,16 +72,8 @@ class SourceUnavailable(FlexiVideoError):
         detail: what the store said.
     """
 
-    def __init__(self, error_kind: str, detail: str) -> None:
-        super().__init__(error_kind, detail)
-        self.error_kind = error_kind
-        self.detail = detail
 
-    def __str__(self) -> str:
-        return f"{self.detail} [{self.error_kind}]"
-
-
-class StoreError(FlexiVideoError, OSError):
+class StoreError(_OfAKind, OSError):
     """An object store refused, lost or changed an object, or could not be reached.
 
     Also an OSError, so that who writes a dataset need not know what it is written to.
@@ -86,14 +82,6 @@ class StoreError(FlexiVideoError, OSError):
         error_kind: as for :class:`SourceUnavailable`.
         detail: what the store said.
     """
-
-    def __init__(self, error_kind: str, detail: str) -> None:
-        super().__init__(error_kind, detail)
-        self.error_kind = error_kind
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.detail} [{self.error_kind}]"
 
 
 class LeaseHeld(FlexiVideoError):

@@ -20,16 +20,10 @@ from jobs.delete import delete
 from jobs.finetune import finetune
 from jobs.index import index
 from jobs.nightly import nightly
-from jobs.option_groups import (
-    Flag,
-    SegmentationOptions,
-    StoreOptions,
-)
+from jobs.option_groups import Flag, SegmentationOptions, StoreOptions
 from jobs.retry import retry
 from jobs.toml_options import toml_options
-from pipeline.settings import (
-    SegmentationSettings,
-)
+from pipeline.settings import SegmentationSettings
 from pipeline.store import open_store
 from pipeline.store_settings import StoreSettings
 

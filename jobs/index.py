@@ -10,28 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.option_groups import (
-    CaptionOptions,
-    CommitOptions,
-    DecodeOptions,
-    Flag,
-    OutStoreOptions,
-    PackingOptions,
-    PoolOptions,
-    SegmentationOptions,
-    Several,
-    StoreOptions,
-)
-from pipeline.settings import (
-    CaptionSettings,
-    CommitSettings,
-    DecodeSettings,
-    IndexSettings,
-    PackingSettings,
-    PoolSettings,
-    SegmentationSettings,
-)
-from pipeline.store_settings import OutStoreSettings, StoreSettings
+from jobs.option_groups import Flag, GroupedSettings, IndexOptions, Several
 
 __all__ = ["index"]
 
@@ -43,14 +22,7 @@ def index(
     config: Path | None = None,
     json: Flag = False,
     strict: Flag = False,
-    segmentation: SegmentationOptions = SegmentationSettings(),
-    packing: PackingOptions = PackingSettings(),
-    caption: CaptionOptions = CaptionSettings(),
-    pools: PoolOptions = PoolSettings(),
-    decode: DecodeOptions = DecodeSettings(),
-    commit: CommitOptions = CommitSettings(),
-    store: StoreOptions = StoreSettings(),
-    out_store: OutStoreOptions = OutStoreSettings(),
+    settings: IndexOptions = GroupedSettings(),
 ) -> int:
     """Index videos into a dataset; what it already holds is not done again.
 
@@ -94,16 +66,6 @@ def index(
     from jobs.listed_run import run_index
     from jobs.standard_output import own_stdout
 
-    settings = IndexSettings(
-        segmentation=segmentation,
-        packing=packing,
-        caption=caption,
-        pools=pools,
-        decode=decode,
-        commit=commit,
-        store=store,
-        out_store=out_store,
-    )
     with own_stdout() as stdout:
         display = choose_display(as_json=json, console=Console(file=stdout))
         report = run_index(source, manifests=manifest, out=out, settings=settings, display=display)

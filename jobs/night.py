@@ -87,10 +87,12 @@ def run_night(
     """Index what is undone, note what is gone or returned, print the verdict; the exit code.
 
     Raises:
-        FlexiVideoError: as ``jobs.index.run_index``, but for a root that another run holds.
+        FlexiVideoError: as ``jobs.listed_run.run_index``, but for a root that another run holds.
     """
     display = choose_display(as_json=as_json, console=console)
-    listing, seen = _listing(sources, manifests, settings), SeenVideos()
+    # An intake that has nothing tonight is no mistake.
+    listing = Listing(sources, settings.store, manifests=manifests, may_be_empty=True)
+    seen = SeenVideos()
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity, reuse_renamed=reuse_renamed)
     to_do = windows(_recent(seen.of(listing), since), resume, run.progress.compared)
@@ -121,11 +123,6 @@ def run_night(
         display.summary(now, ended, run.store.root)
     _say(console, report.sentence(), as_json, exit_code=report.exit_code)
     return report.exit_code
-
-
-def _listing(sources: Sequence[str], manifests: Sequence[str], settings: IndexSettings) -> Listing:
-    """The sources; an intake that has nothing tonight is no mistake."""
-    return Listing(sources, settings.store, manifests=manifests, may_be_empty=True)
 
 
 def _say(console: Console, sentence: str, as_json: bool, *, exit_code: int) -> None:

@@ -14,29 +14,8 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 from rich.console import Console
 
-from jobs.option_groups import (
-    CaptionOptions,
-    CommitOptions,
-    DecodeOptions,
-    Flag,
-    OutStoreOptions,
-    PackingOptions,
-    PoolOptions,
-    SegmentationOptions,
-    Several,
-    StoreOptions,
-)
+from jobs.option_groups import Flag, GroupedSettings, IndexOptions, Several
 from pipeline.setting_ranges import AT_LEAST_ONE, in_ranges
-from pipeline.settings import (
-    CaptionSettings,
-    CommitSettings,
-    DecodeSettings,
-    IndexSettings,
-    PackingSettings,
-    PoolSettings,
-    SegmentationSettings,
-)
-from pipeline.store_settings import OutStoreSettings, StoreSettings
 
 __all__ = ["AlarmSettings", "nightly"]
 
@@ -75,14 +54,7 @@ def nightly(
     config: Path | None = None,
     json: Flag = False,
     alarms: Annotated[AlarmSettings, Parameter(name="*", group=ALARMS)] = AlarmSettings(),
-    segmentation: SegmentationOptions = SegmentationSettings(),
-    packing: PackingOptions = PackingSettings(),
-    caption: CaptionOptions = CaptionSettings(),
-    pools: PoolOptions = PoolSettings(),
-    decode: DecodeOptions = DecodeSettings(),
-    commit: CommitOptions = CommitSettings(),
-    store: StoreOptions = StoreSettings(),
-    out_store: OutStoreOptions = OutStoreSettings(),
+    settings: IndexOptions = GroupedSettings(),
 ) -> int:
     """Index what is new or changed, note what is gone, and say in one line whether all is well.
 
@@ -119,16 +91,6 @@ def nightly(
     from jobs.night import run_night  # the import takes seconds: only if needed
     from jobs.standard_output import own_stdout
 
-    settings = IndexSettings(
-        segmentation=segmentation,
-        packing=packing,
-        caption=caption,
-        pools=pools,
-        decode=decode,
-        commit=commit,
-        store=store,
-        out_store=out_store,
-    )
     with own_stdout() as stdout:
         return run_night(
             source,

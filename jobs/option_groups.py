@@ -1,5 +1,6 @@
 """Options that several commands take: the pipeline's settings, grouped in the order of the work."""
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Group, Parameter
@@ -8,6 +9,7 @@ from pipeline.settings import (
     CaptionSettings,
     CommitSettings,
     DecodeSettings,
+    IndexSettings,
     PackingSettings,
     PoolSettings,
     SegmentationSettings,
@@ -15,13 +17,9 @@ from pipeline.settings import (
 from pipeline.store_settings import OutStoreSettings, StoreSettings
 
 __all__ = [
-    "CaptionOptions",
-    "CommitOptions",
-    "DecodeOptions",
     "Flag",
-    "OutStoreOptions",
-    "PackingOptions",
-    "PoolOptions",
+    "GroupedSettings",
+    "IndexOptions",
     "SegmentationOptions",
     "Several",
     "StoreOptions",
@@ -48,3 +46,20 @@ DecodeOptions = Annotated[DecodeSettings, Parameter(name="*", group=LIMITS)]
 CommitOptions = Annotated[CommitSettings, Parameter(name="*", group=COMMITS)]
 StoreOptions = Annotated[StoreSettings, Parameter(name="*", group=STORES)]
 OutStoreOptions = Annotated[OutStoreSettings, Parameter(name="*", group=STORES)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedSettings(IndexSettings):
+    """The settings of a run, each group under its heading."""
+
+    segmentation: SegmentationOptions = field(default_factory=SegmentationSettings)
+    packing: PackingOptions = field(default_factory=PackingSettings)
+    caption: CaptionOptions = field(default_factory=CaptionSettings)
+    pools: PoolOptions = field(default_factory=PoolSettings)
+    decode: DecodeOptions = field(default_factory=DecodeSettings)
+    commit: CommitOptions = field(default_factory=CommitSettings)
+    store: StoreOptions = field(default_factory=StoreSettings)
+    out_store: OutStoreOptions = field(default_factory=OutStoreSettings)
+
+
+IndexOptions = Annotated[GroupedSettings, Parameter(name="*")]

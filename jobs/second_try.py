@@ -35,7 +35,7 @@ def run_retry(
 
     Raises:
         SettingsError: if there is no such status or kind.
-        FlexiVideoError: as ``jobs.index.run_index``.
+        FlexiVideoError: as ``jobs.listed_run.run_index``.
     """
     _check("status", statuses, Status)
     _check("kind", kinds, ErrorKind)

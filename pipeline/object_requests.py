@@ -34,6 +34,7 @@ __all__ = [
     "ask",
     "bucket_and_key",
     "filesystem",
+    "if_there",
     "tried",
     "unquoted",
 ]
@@ -109,6 +110,16 @@ async def tried(uri: str, attempt: Callable[[], Awaitable[Answer]], tries: int =
                 raise failure from error
             last, cause = failure, error
     raise last from cause
+
+
+def if_there(asked: Callable[[], Answer]) -> Answer | None:
+    """What is asked for; None where the store says that there is no such object."""
+    try:
+        return asked()
+    except StoreError as error:
+        if error.error_kind == ErrorKind.SOURCE_MISSING:
+            return None
+        raise
 
 
 @lru_cache(maxsize=8)

@@ -9,12 +9,12 @@ import hashlib
 import secrets
 import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from flexivideo.errors import StoreError
 from pipeline.local_uri import S3_SCHEME
 from pipeline.object_files import ObjectFiles
-from pipeline.object_requests import PATIENT_TRIES, ask, bucket_and_key
+from pipeline.object_requests import PATIENT_TRIES, ask, bucket_and_key, if_there
 from pipeline.object_sources import listing_error
 from pipeline.object_store import DIGEST, read_object
 from pipeline.outcomes import ErrorKind
@@ -73,15 +73,7 @@ class ObjectRoot:
 
     def delete(self, path: str) -> None:
         """See :class:`pipeline.store.Store`."""
-        bucket, key = bucket_and_key(self.uri(path))
-        ask(
-            self.uri(path),
-            self._settings,
-            "delete_object",
-            tries=PATIENT_TRIES,
-            Bucket=bucket,
-            Key=key,
-        )
+        self._ask(path, "delete_object")
 
     def open(self, path: str) -> BinaryIO:
         """See :class:`pipeline.store.Store`."""
@@ -94,42 +86,21 @@ class ObjectRoot:
 
     def _put(self, path: str, content: bytes, **condition: str) -> bool:
         """Put an object if the condition holds; says whether it stands there."""
-        bucket, key = bucket_and_key(self.uri(path))
         nonce = secrets.token_hex(16)
+        about = {NONCE: nonce, DIGEST: hashlib.sha256(content).hexdigest()}
         try:
-            ask(
-                self.uri(path),
-                self._settings,
-                "put_object",
-                tries=PATIENT_TRIES,
-                Bucket=bucket,
-                Key=key,
-                Body=content,
-                Metadata={NONCE: nonce, DIGEST: hashlib.sha256(content).hexdigest()},
-                **condition,
-            )
+            self._ask(path, "put_object", Body=content, Metadata=about, **condition)
         except StoreError as error:
             is_gone = error.error_kind == ErrorKind.SOURCE_MISSING and "IfMatch" in condition
             if error.error_kind != ErrorKind.SOURCE_CHANGED and not is_gone:
                 raise
-            return self._nonce(path) == nonce
+            head = if_there(lambda: self._ask(path, "head_object"))
+            return head is not None and head["Metadata"].get(NONCE) == nonce
         return True
 
-    def _nonce(self, path: str) -> str | None:
-        """Of the object that stands there; None if there is none, or it is nobody's of ours."""
-        bucket, key = bucket_and_key(self.uri(path))
-        try:
-            head = ask(
-                self.uri(path),
-                self._settings,
-                "head_object",
-                tries=PATIENT_TRIES,
-                Bucket=bucket,
-                Key=key,
-            )
-        except StoreError as error:
-            if error.error_kind == ErrorKind.SOURCE_MISSING:
-                return None
-            raise
-        nonce: str | None = head["Metadata"].get(NONCE)
-        return nonce
+    def _ask(self, path: str, method: str, **arguments: Any) -> dict[str, Any]:
+        """The reply to a request about one of the root's objects."""
+        uri = self.uri(path)
+        bucket, key = bucket_and_key(uri)
+        asked = {"Bucket": bucket, "Key": key, **arguments}
+        return ask(uri, self._settings, method, tries=PATIENT_TRIES, **asked)

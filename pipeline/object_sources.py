@@ -1,7 +1,6 @@
 """Videos in object stores: what a prefix holds, and an object's bytes as a file."""
 
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,6 +13,7 @@ from pipeline.object_store import ListedObject, ObjectReader, list_objects, look
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.store_settings import StoreSettings
+from pipeline.video_extensions import extension, is_video
 
 __all__ = ["listed_videos", "listing_error", "located_object", "object_file", "why_absent"]
 
@@ -25,7 +25,6 @@ def listed_videos(
     source: str,
     settings: StoreSettings,
     *,
-    extensions: frozenset[str],
     left: Counter[str],
     folders: list[str],
     may_be_empty: bool,
@@ -38,7 +37,6 @@ def listed_videos(
     Args:
         source: ``s3://bucket``, ``s3://bucket/prefix`` or ``s3://bucket/key``.
         settings: how the store is reached.
-        extensions: of videos, in lower case without a dot.
         left: counts the objects under a prefix that have another extension, by extension.
         folders: takes the prefix, unless it is an object.
         may_be_empty: whether nothing need lie under a prefix.
@@ -56,11 +54,10 @@ def listed_videos(
         folders.append(folder)
         for found in list_objects(folder, settings):
             n_found += 1
-            extension = os.path.splitext(found.uri)[1].removeprefix(".").lower()
-            if extension in extensions:
+            if is_video(found.uri):
                 yield _ref(found)
             elif not found.uri.endswith("/"):  # what some tools make for a folder
-                left[extension] += 1
+                left[extension(found.uri)] += 1
     except StoreError as error:
         raise listing_error(f"{source!r} cannot be listed", error) from error
     if not n_found and not may_be_empty:

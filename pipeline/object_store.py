@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import s3fs
 from fsspec.asyn import sync
 
-from flexivideo.errors import StoreError
 from pipeline.local_uri import S3_SCHEME
 from pipeline.object_requests import (
     PATIENT_TRIES,
@@ -23,10 +22,10 @@ from pipeline.object_requests import (
     ask,
     bucket_and_key,
     filesystem,
+    if_there,
     tried,
     unquoted,
 )
-from pipeline.outcomes import ErrorKind
 from pipeline.store_settings import StoreSettings
 
 __all__ = [
@@ -130,12 +129,9 @@ def read_object(uri: str, settings: StoreSettings) -> ObjectContent | None:
         StoreError: if the store refuses, cannot be reached, or gave other bytes than were put.
     """
     store = filesystem(settings)
-    try:
-        return sync(store.loop, tried, uri, lambda: _try_whole(store, uri), PATIENT_TRIES)
-    except StoreError as error:
-        if error.error_kind == ErrorKind.SOURCE_MISSING:
-            return None
-        raise
+    return if_there(
+        lambda: sync(store.loop, tried, uri, lambda: _try_whole(store, uri), PATIENT_TRIES)
+    )
 
 
 async def _try_whole(store: s3fs.S3FileSystem, uri: str) -> ObjectContent:
@@ -198,12 +194,9 @@ def look_up(uri: str, settings: StoreSettings) -> ListedObject | None:
     bucket, key = bucket_and_key(uri)
     if not key:
         return None
-    try:
-        head = ask(uri, settings, "head_object", Bucket=bucket, Key=key)
-    except StoreError as error:
-        if error.error_kind == ErrorKind.SOURCE_MISSING:
-            return None
-        raise
+    head = if_there(lambda: ask(uri, settings, "head_object", Bucket=bucket, Key=key))
+    if head is None:
+        return None
     return ListedObject(
         uri=uri,
         etag=unquoted(head["ETag"]),

@@ -20,9 +20,9 @@ from pipeline.part_rewriting import rewrite_part
 from pipeline.records import VideoRef
 from pipeline.resume import MEMORY_MIB
 from pipeline.schemas import TIMESTAMP
-from pipeline.sources import VIDEO_EXTENSIONS
 from pipeline.store import Store
 from pipeline.tables import part_name
+from pipeline.video_extensions import VIDEO_EXTENSIONS
 from pipeline.views import connect
 
 __all__ = ["Presence", "SeenVideos", "note_presence"]

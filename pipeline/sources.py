@@ -18,14 +18,9 @@ from pipeline.local_uri import S3_SCHEME, to_path, to_uri
 from pipeline.manifests import manifest_lines
 from pipeline.records import VideoRef
 from pipeline.store_settings import StoreSettings
+from pipeline.video_extensions import extension, is_video
 
-__all__ = ["VIDEO_EXTENSIONS", "Listing", "disk_version", "local_ref", "located"]
-
-VIDEO_EXTENSIONS = frozenset(
-    """3g2 3gp amv asf av1 avi divx dv f4v flv h264 h265 264 265 hevc ivf m1v m2p m2t m2ts m2v m4v
-    mjpeg mjpg mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogm ogv ps qt rm rmvb ts vob vp8 vp9
-    vvc webm wmv y4m""".split()
-)
+__all__ = ["Listing", "disk_version", "local_ref", "located"]
 
 # Of a manifest's lines that cannot be used: the others are counted.
 MOST_NAMED = 100
@@ -113,7 +108,7 @@ class Listing:
                 path = to_path(ref.uri)
                 # What lies behind a link in a folder did not come with the folder.
                 in_folder = path.startswith(folders) and not path.startswith(links)
-                has_come = in_folder and _is_video(ref.uri)
+                has_come = in_folder and is_video(ref.uri)
                 if not has_come and ref.uri not in named and ref.video_id not in given:
                     yield ref
                 if len(self.folders) == len(folders):  # it is no folder
@@ -136,7 +131,6 @@ class Listing:
             return listed_videos(
                 name,
                 self._store,
-                extensions=VIDEO_EXTENSIONS,
                 left=self.left,
                 folders=self.folders,
                 may_be_empty=self._may_be_empty,
@@ -153,10 +147,10 @@ class Listing:
             paths = (os.path.join(parent, name) for name in folders)
             self.linked.extend(path for path in paths if os.path.islink(path))
             for name in sorted(files):
-                if _is_video(name):
+                if is_video(name):
                     yield os.path.join(parent, name)
                 else:
-                    self.left[_extension(name)] += 1
+                    self.left[extension(name)] += 1
 
     def _note_unreadable(self, error: OSError) -> None:
         self.unreadable.append(f"{error.filename}: {error.strerror}")
@@ -165,15 +159,6 @@ class Listing:
         self.n_unusable += 1
         if self.n_unusable <= MOST_NAMED:
             self.unusable.append(reason)
-
-
-def _extension(name: str) -> str:
-    return os.path.splitext(name)[1].removeprefix(".").lower()
-
-
-def _is_video(name: str) -> bool:
-    """By its extension, as folders are listed."""
-    return _extension(name) in VIDEO_EXTENSIONS
 
 
 def local_ref(uri: str) -> VideoRef:

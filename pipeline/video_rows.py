@@ -5,9 +5,9 @@ the video. A row a clip comes first, and at the end one row with the outcome.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -45,6 +45,11 @@ class _Facts:
     n_frames_sampled: int = 0
     n_scenes: int = 0
     n_clips: int = 0
+    since_s: float = field(default_factory=time.perf_counter)
+
+    def busy_s(self) -> float:
+        """Time since the row before, less what its reader took."""
+        return time.perf_counter() - self.since_s
 
     def outcome(self, verdict: Verdict, n_tries: int) -> dict[str, Any]:
         return outcome_of(
@@ -77,7 +82,7 @@ def video_rows(
         beat: called at every sign of life.
         n_tries: which try this is, 1 for the first.
     """
-    facts, since = _Facts(), time.perf_counter()
+    facts = _Facts()
     try:
         limit_mib, store = plan.decode.max_size_mib, plan.store
         source = whole_source(ref, max_size_mib=limit_mib, store=store, beat=beat)
@@ -87,29 +92,35 @@ def video_rows(
                 facts.columns["twin"] = asdict(ref.twin)
                 verdict = Verdict(status=Status.SUCCESS)
             else:
-                facts.missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
-                with open_video(file, threads=plan.threads) as video:
-                    for clip in _clips(ref, video, plan, facts, beat):
-                        facts.n_clips += 1
-                        facts.n_scenes += len(clip.scenes)
-                        yield clip_row(
-                            ref,
-                            attempt,
-                            clip,
-                            tokens_per_scene=facts.tokens_per_scene,
-                            busy_s=time.perf_counter() - since,
-                        )
-                        since = time.perf_counter()  # the time that the reader took is not ours
-                    verdict = _verdict(video, facts)
-                if ref.known_scenes is not None:
-                    facts.columns["scenes_commit_id"] = ref.scenes_commit_id
+                verdict = yield from _decoded(ref, attempt, file, plan, facts, beat)
             check_version(file, ref)
     except (VideoRejected, SourceUnavailable) as error:
         verdict = verdict_of_error(error)
         facts.n_scenes = facts.n_clips = 0  # the rows before it do not count
-    yield outcome_row(
-        ref, attempt, facts.outcome(verdict, n_tries), busy_s=time.perf_counter() - since
-    )
+    yield outcome_row(ref, attempt, facts.outcome(verdict, n_tries), busy_s=facts.busy_s())
+
+
+def _decoded(
+    ref: VideoRef, attempt: str, file: BinaryIO, plan: DecodePlan, facts: _Facts, beat: Beat
+) -> Generator[pa.RecordBatch, None, Verdict]:
+    """The rows of a video's clips; returns the verdict."""
+    facts.missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
+    with open_video(file, threads=plan.threads) as video:
+        for clip in _clips(ref, video, plan, facts, beat):
+            facts.n_clips += 1
+            facts.n_scenes += len(clip.scenes)
+            yield clip_row(
+                ref,
+                attempt,
+                clip,
+                tokens_per_scene=facts.tokens_per_scene,
+                busy_s=facts.busy_s(),
+            )
+            facts.since_s = time.perf_counter()  # the time that the reader took is not ours
+        verdict = _verdict(video, facts)
+    if ref.known_scenes is not None:
+        facts.columns["scenes_commit_id"] = ref.scenes_commit_id
+    return verdict
 
 
 def _clips(

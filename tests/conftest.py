@@ -96,3 +96,13 @@ def s3_server(tmp_path_factory) -> Iterator[str]:
 
     with seaweed(tmp_path_factory.mktemp("seaweed")) as endpoint_url:
         yield endpoint_url
+
+
+@pytest.fixture(scope="module")
+def proxy(s3_server):
+    """Before that server, breaking the replies that a test names."""
+    from s3_server import FaultyProxy
+
+    proxy = FaultyProxy(s3_server)
+    yield proxy
+    proxy.close()

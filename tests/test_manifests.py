@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from decode_helpers import make_plan
-from s3_server import FaultyProxy, client
+from s3_server import client
 
 from flexivideo.errors import SettingsError, SourceUnavailable
 from pipeline import manifest_rows, object_files, object_requests, sources
@@ -58,13 +58,6 @@ def bucket(s3_server):
     for name in ("a.mp4", "b ,ä.mp4"):
         store.pipe_file(f"{BUCKET}/{name}", name.encode())
     return store
-
-
-@pytest.fixture(scope="module")
-def proxy(s3_server):
-    proxy = FaultyProxy(s3_server)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture

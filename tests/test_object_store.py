@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 
 import pytest
-from s3_server import FaultyProxy, client
+from s3_server import client
 from synthetic_media import textured_shots, write_video
 
 from flexivideo.errors import SettingsError, SourceUnavailable, StoreError
@@ -29,13 +29,6 @@ def bucket(s3_server):
     for name in ("b.mp4", "a/c.MKV", "a/ä ö+%.webm", "a/notes.txt", "a/deep/d.mp4", "abc.mp4"):
         store.pipe_file(f"{BUCKET}/{name}", name.encode())
     return store
-
-
-@pytest.fixture(scope="module")
-def proxy(s3_server):
-    proxy = FaultyProxy(s3_server)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture

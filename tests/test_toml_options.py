@@ -12,7 +12,7 @@ def parse(tmp_path):
         file.write_text(toml)
         command = ["index", "a.mp4", "--out", "root", "--config", str(file), *flags]
         _, bound, _ = app.parse_args(command, exit_on_error=False, print_error=False)
-        return bound.arguments
+        return vars(bound.arguments["settings"])
 
     return parse
 
