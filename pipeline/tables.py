@@ -55,10 +55,10 @@ def n_rows(store: Store, path: str) -> int:
 
 
 def write_table(rows: pa.Table, file: BinaryIO) -> None:
-    """Write rows as a part is written, all of whose rows are in memory."""
-    with pq.ParquetWriter(file, rows.schema, **FORMAT) as writer:
-        for start in range(0, rows.num_rows, ROW_GROUP_ROWS):
-            writer.write_table(rows.slice(start, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+    """Write rows that are all in memory, in row groups as :class:`PartWriter` makes them."""
+    row_bytes = max(1, rows.nbytes // max(1, rows.num_rows))
+    group_rows = max(1, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // row_bytes))
+    pq.write_table(rows, file, row_group_size=group_rows, **FORMAT)
 
 
 class PartWriter:
