@@ -1,12 +1,12 @@
 """Model and processor from a checkpoint: ours, or a stock Qwen2.5-VL, in any precision."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import is_flash_attn_2_available
 
 from flexivideo.checkpoint_tensors import check_tensors, list_tensors
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
@@ -208,4 +208,4 @@ def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: FlexiVideoConf
 def _attention(device: str, dtype: str) -> str:
     """flash-attn takes half precision on a GPU only."""
     fits = device.startswith("cuda") and dtype != "float32"
-    return "flash_attention_2" if fits and find_spec("flash_attn") else "sdpa"
+    return "flash_attention_2" if fits and is_flash_attn_2_available() else "sdpa"

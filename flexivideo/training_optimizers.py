@@ -16,6 +16,8 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Optimizers of all parameters that are trained.
 
+    AdamW is fused: otherwise a step takes another copy of all parameters while it lasts.
+
     Args:
         model: the model.
         name: "adamw" for fine-tuning, or "muon" for training from nothing: Muon for the layers'
@@ -37,13 +39,13 @@ def make_optimizers(
         ]
         return [
             torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay),
-            torch.optim.AdamW(groups, lr=share, weight_decay=0.0, betas=(0.9, 0.98)),
+            torch.optim.AdamW(groups, lr=share, weight_decay=0.0, betas=(0.9, 0.98), fused=True),
         ]
     groups = [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    return [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999))]
+    return [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), fused=True)]
 
 
 def learning_rate_scale(step: int, *, n_steps: int, warm_up: float) -> float:

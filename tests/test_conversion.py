@@ -135,7 +135,8 @@ def test_the_expanded_kernel_is_the_papers(source, tmp_path, t_init):
         str(source), tmp_path / "ours", temporal_resample="pi", t_init=t_init
     )
     assert written.shapes[PATCH_EMBEDDING][2] == t_init
-    old, new = load_model(str(source)).state_dict(), load_model(str(tmp_path / "ours")).state_dict()
+    folders = (source, tmp_path / "ours")
+    old, new = (load_model(str(folder), device="cpu").state_dict() for folder in folders)
     expected = expand_kernel(old.pop(PATCH_EMBEDDING).double().numpy(), t_init)
     assert torch.equal(new.pop(PATCH_EMBEDDING), torch.from_numpy(expected).float())
     assert all(torch.equal(new[name], old[name]) for name in old)

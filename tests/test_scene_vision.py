@@ -1,5 +1,7 @@
 """The tower with its windows side by side gives what transformers' gives, one after another."""
 
+from unittest import mock
+
 import pytest
 import torch
 from tiny_checkpoints import VISION
@@ -80,6 +82,36 @@ def test_parts_hold_all_scenes_in_order_and_no_more_than_fit(most_patches):
     first = [int(part[0, 1:].prod()) for part in parts]
     full = [size + more > most_patches for size, more in zip(sizes, first[1:], strict=False)]
     assert all(full)  # none ends before it has to
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_gpu_in_half_precision_gives_the_same_to_its_rounding(towers, patches, dtype):
+    stock, ours = towers
+    expected = stock(patches, GRIDS, return_dict=True).pooler_output
+    grids, patches = GRIDS.cuda(), patches.cuda().to(dtype)
+    for parameter in ours.cuda().parameters():  # a checkpoint's dtype leaves the buffers alone
+        parameter.data = parameter.data.to(dtype)
+    with mock.patch.object(scene_vision, "_attend_by_length", side_effect=AssertionError):
+        got = ours(patches, grids, return_dict=True).pooler_output.float().cpu()
+    assert (got - expected).norm() < 3 * torch.finfo(dtype).eps * expected.norm()
+
+
+@needs_gpu
+def test_a_gpu_in_half_precision_gives_the_same_gradients_to_its_rounding(towers, patches):
+    stock, ours = towers
+    stock(patches, GRIDS, return_dict=True).pooler_output.square().mean().backward()
+    ours = ours.cuda()
+    with torch.autocast("cuda", torch.bfloat16):
+        got = ours(patches.cuda(), GRIDS.cuda(), return_dict=True).pooler_output
+    got.float().square().mean().backward()
+    expected = dict(stock.named_parameters())
+    for name, parameter in ours.named_parameters():
+        difference = (parameter.grad.cpu() - expected[name].grad).norm()
+        assert difference < 0.05 * expected[name].grad.norm(), name
 
 
 def test_other_attentions_take_the_parents_way(towers, patches):
