@@ -1,21 +1,14 @@
 """The README, the help and the command line tell the same story."""
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
+from command_lines import documented, parse
 
 from jobs.cli import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = sorted(name for name in app if not name.startswith("-"))
-
-
-def documented(text: str) -> list[list[str]]:
-    """Every command line of the text that calls flexivideo, as its arguments."""
-    lines = re.findall(r"^\s*flexivideo (.+?)(?:\s+#.*)?$", text, flags=re.MULTILINE)
-    return [shlex.split(line) for line in lines]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -32,7 +25,7 @@ def test_each_command_is_in_the_readme(command):
 
 @pytest.mark.parametrize("arguments", documented(README), ids=" ".join)
 def test_each_command_line_of_the_readme_parses(arguments):
-    app.parse_args(arguments, exit_on_error=False, print_error=False)
+    parse(arguments)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -41,7 +34,7 @@ def test_each_example_of_the_help_parses(command):
     assert examples
     for arguments in examples:
         if "<" not in arguments and "--config" not in arguments:
-            app.parse_args(arguments, exit_on_error=False, print_error=False)
+            parse(arguments)
 
 
 def test_the_readme_was_found_to_hold_commands():
