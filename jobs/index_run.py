@@ -15,9 +15,11 @@ from jobs.cluster import cluster
 from jobs.display import Display
 from jobs.interruption import Interrupted, Interruption
 from pipeline.assembly import Assembler
+from pipeline.caption_keeper import CaptionKeeper
 from pipeline.commit import Committer
 from pipeline.compose import index_videos
 from pipeline.index_session import IndexSession, open_for_index
+from pipeline.kept_captions import Kept
 from pipeline.pools import size_pools
 from pipeline.progress import Progress
 from pipeline.records import VideoRef
@@ -94,12 +96,18 @@ class IndexRun:
             WorkersFailed: if the cluster gives up.
         """
         note_settings(session, self.plan.identity)
+        keeper = CaptionKeeper(
+            self.store, self.plan.identity, every_s=self.settings.commit.keep_every_s
+        )
+        kept = Kept(root=self.store.root, store=self.settings.root_store, parts=dict(keeper.parts))
+        plan = replace(self.plan, caption=replace(self.plan.caption, kept=kept))
         committer = Committer(
             session,
             identity=self.plan.identity,
             settings=self.settings.commit,
             sample_fps=self.plan.decode.segmentation.sample_fps,
             embedding_metadata=self.plan.embedding_metadata,
+            on_commit=keeper.committed,
         )
         waiting = self._interruption.waiting
         with committer, Assembler() as assembler, ExitStack() as joined:
@@ -118,10 +126,11 @@ class IndexRun:
                     self.progress.compared(0, len(window) - len(left))
                     index_videos(
                         left,
-                        plan=self.plan,
+                        plan=plan,
                         pools=pools,
                         assembler=assembler,
                         committer=committer,
+                        keeper=keeper,
                         progress=self.progress,
                         on_progress=self.display.update,
                         waiting=waiting,

@@ -6,7 +6,9 @@ on disk beyond, so that a long video costs the driver no memory.
 """
 
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,7 +81,8 @@ class CompleteVideo:
 class Assembler:
     """Takes rows of ``CAPTIONED_SCHEMA`` and gives back whole videos."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._attempts: dict[str, dict[str, _Attempt]] = {}
         self._complete: set[str] = set()
 
@@ -110,11 +113,26 @@ class Assembler:
         """Ids of videos of which some rows have come, but not all of one attempt."""
         return sorted(self._attempts)
 
+    def unkept(
+        self, *, begun_before_s: float
+    ) -> Iterator[tuple[str, str, Iterator[pa.RecordBatch]]]:
+        """Id and uri of videos that are not whole, and their clips' rows not given here before.
+
+        Args:
+            begun_before_s: only attempts whose first row came by then, on the assembler's clock.
+        """
+        for video_id, attempts in self._attempts.items():
+            for attempt in attempts.values():
+                if attempt.begun_s <= begun_before_s:
+                    yield video_id, attempt.uri, attempt.spool.unkept()
+
     def _take(self, video_id: str, attempt_id: str, row: pa.RecordBatch) -> CompleteVideo | None:
         if video_id in self._complete:
             return None  # a late double
         attempts = self._attempts.setdefault(video_id, {})
-        attempt = attempts.setdefault(attempt_id, _Attempt())
+        if attempt_id not in attempts:
+            attempts[attempt_id] = _Attempt(row["uri"][0].as_py(), self._monotonic())
+        attempt = attempts[attempt_id]
         attempt.take(row)
         if not attempt.is_whole():
             return None
@@ -123,7 +141,7 @@ class Assembler:
         self._complete.add(video_id)
         return CompleteVideo(
             video_id,
-            row["uri"][0].as_py(),
+            attempt.uri,
             row["version"][0].as_py(),
             attempt.final_outcome(),
             spool,
@@ -138,8 +156,8 @@ class Assembler:
 class _Attempt:
     """What has come of one execution of one video."""
 
-    def __init__(self) -> None:
-        self.spool = _Spool()
+    def __init__(self, uri: str, begun_s: float) -> None:
+        self.uri, self.begun_s, self.spool = uri, begun_s, _Spool()
         self._outcome: dict[str, Any] | None = None
         self._caption_errors: set[int] = set()
         self._caption_tokens: dict[int, int] = {}
@@ -177,7 +195,7 @@ class _Spool:
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY_BYTES)  # noqa: SIM115
         self._where: dict[int, tuple[int, int]] = {}
-        self._end = 0
+        self._end = self._n_kept = 0
 
     def add(self, number: int, row: pa.RecordBatch) -> bool:
         """Keep a row; False if that number has come before."""
@@ -196,11 +214,19 @@ class _Spool:
 
     def batches(self, n_rows: int) -> Iterator[pa.RecordBatch]:
         """The rows 0 to n_rows - 1."""
-        for number in range(n_rows):
-            offset, length = self._where[number]
-            self._file.seek(offset)
-            buffer = pa.py_buffer(self._file.read(length))
-            yield pa.ipc.read_record_batch(buffer, CAPTIONED_SCHEMA)
+        return map(self._read, range(n_rows))
+
+    def unkept(self) -> Iterator[pa.RecordBatch]:
+        """The rows that came since this was asked last."""
+        numbers = list(islice(self._where, self._n_kept, None))
+        self._n_kept = len(self._where)
+        return map(self._read, numbers)
 
     def close(self) -> None:
         self._file.close()
+
+    def _read(self, number: int) -> pa.RecordBatch:
+        offset, length = self._where[number]
+        self._file.seek(offset)
+        buffer = pa.py_buffer(self._file.read(length))
+        return pa.ipc.read_record_batch(buffer, CAPTIONED_SCHEMA)

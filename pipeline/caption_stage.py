@@ -8,13 +8,14 @@ through as they are.
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from flexivideo.captioning import CaptionEngine, CaptionResult
 from pipeline.clip_inputs import clip_inputs
+from pipeline.kept_captions import Kept, KeptCaptions
 from pipeline.records import CAPTION_FIELDS, CAPTIONED_SCHEMA, PIXEL_FIELDS
 from pipeline.settings import CaptionSettings
 
@@ -29,11 +30,13 @@ class CaptionPlan:
         settings: the model and its batches.
         prompt: what the model is asked, resolved.
         max_pixels: most pixels of a frame as the model sees it; None: the checkpoint's.
+        kept: captions of earlier runs; None: none.
     """
 
     settings: CaptionSettings
     prompt: str
     max_pixels: int | None
+    kept: Kept | None = None
 
 
 class CaptionStage:
@@ -48,6 +51,7 @@ class CaptionStage:
         """
         torch.set_num_threads(threads)
         self._plan = plan
+        self._kept = KeptCaptions(plan.kept) if plan.kept else None
         self._engine = CaptionEngine.from_pretrained(
             plan.settings.model,
             dtype=plan.settings.dtype,
@@ -59,28 +63,39 @@ class CaptionStage:
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Caption rows of ``DECODED_SCHEMA``; the answer has ``CAPTIONED_SCHEMA``, same order."""
         started = time.perf_counter()
-        is_clip = np.asarray(rows["kind"]) == "clip"
-        clips = clip_inputs(rows.filter(pa.array(is_clip)))
+        captions = self._kept_captions(rows)
+        new = [number for number, caption in enumerate(captions) if caption is None]
         results = self._engine.caption(
-            clips,
+            clip_inputs(rows.take(pa.array(new, pa.int64()))),
             prompt=self._plan.prompt,
             max_new_tokens=self._plan.settings.max_new_tokens,
             max_batch_tokens=self._plan.settings.batch_tokens,
         )
         busy_s = (time.perf_counter() - started) / max(len(results), 1)
-        answers = iter(results)
-        captions = [
-            _caption_row(next(answers), busy_s) if clip else _NO_CAPTION for clip in is_clip
-        ]
+        for number, result in zip(new, results, strict=True):
+            captions[number] = _caption_row(result, busy_s)
         return _replace_pixels(rows, captions)
 
+    def _kept_captions(self, rows: pa.Table) -> list[dict[str, Any] | None]:
+        """What is known of each row: an outcome has no caption; None for a clip to be captioned."""
+        return [
+            self._kept_caption(rows, number) if kind == "clip" else _NO_CAPTION
+            for number, kind in enumerate(rows["kind"].to_pylist())
+        ]
 
-_NO_CAPTION: dict[str, object] = {field.name: None for field in CAPTION_FIELDS} | {
+    def _kept_caption(self, rows: pa.Table, number: int) -> dict[str, Any] | None:
+        video_id = rows["video_id"][number].as_py()
+        if self._kept is None or not self._kept.knows(video_id):
+            return None
+        return self._kept.of(video_id, rows["scenes"][number].as_py())
+
+
+_NO_CAPTION: dict[str, Any] = {field.name: None for field in CAPTION_FIELDS} | {
     "caption_busy_s": 0.0
 }
 
 
-def _caption_row(result: CaptionResult, busy_s: float) -> dict[str, object]:
+def _caption_row(result: CaptionResult, busy_s: float) -> dict[str, Any]:
     return {
         "caption": result.caption,
         "caption_status": result.status,
@@ -91,7 +106,7 @@ def _caption_row(result: CaptionResult, busy_s: float) -> dict[str, object]:
     }
 
 
-def _replace_pixels(rows: pa.Table, captions: list[dict[str, object]]) -> pa.Table:
+def _replace_pixels(rows: pa.Table, captions: list[Any]) -> pa.Table:
     kept = rows.drop_columns([field.name for field in PIXEL_FIELDS])
     columns = {name: kept[name] for name in kept.column_names}
     for field in CAPTION_FIELDS:

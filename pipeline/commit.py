@@ -8,7 +8,7 @@ next holder can tell whether its number was used.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -43,9 +43,10 @@ class Committer:
         settings: CommitSettings,
         sample_fps: float,
         embedding_metadata: Mapping[str, str] | None = None,
+        on_commit: Callable[[Sequence[CompleteVideo]], None] = lambda videos: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session, self._settings = session, settings
+        self._session, self._settings, self._on_commit = session, settings, on_commit
         self._about = PartSettings(
             identity=identity,
             run_id=session.run_id,
@@ -102,6 +103,7 @@ class Committer:
         self._failed = True  # until it stands
         receipt = self._write()
         self._failed = False
+        self._on_commit(self._videos)
         self._forget_videos()
         return receipt
 

@@ -20,6 +20,7 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from pipeline.assembly import Assembler, CompleteVideo
+from pipeline.caption_keeper import CaptionKeeper
 from pipeline.caption_stage import CaptionStage
 from pipeline.commit import Committer
 from pipeline.decode_stage import DecodeStage
@@ -52,6 +53,7 @@ def index_videos(
     pools: Pools,
     assembler: Assembler,
     committer: Committer,
+    keeper: CaptionKeeper,
     progress: Progress,
     on_progress: Callable[[Snapshot], None] = lambda snapshot: None,
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
@@ -64,6 +66,7 @@ def index_videos(
         pools: how many workers of each.
         assembler: puts the rows of each video together.
         committer: makes whole videos visible.
+        keeper: keeps the captions of those that take long.
         progress: counts what passes.
         on_progress: called with a snapshot whenever rows have come.
         waiting: entered while the driver waits for rows, the only time at which an interruption
@@ -85,6 +88,7 @@ def index_videos(
                     committer.add(video)
                 if committer.due():
                     committer.commit()
+                keeper.keep(assembler)
                 on_progress(progress.snapshot())
     for ref in pending.values():
         lost = CompleteVideo.lost(ref, passes=MAX_PASSES)

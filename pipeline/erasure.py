@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from flexivideo.errors import DatasetError, LeaseLost
 from pipeline.identity import commit_sequence, digest
+from pipeline.kept_captions import folder_of_uri, video_of
 from pipeline.part_rewriting import rewrite_part
 from pipeline.store import Store
 from pipeline.tables import n_rows, part_sequence
@@ -37,7 +38,7 @@ def erase(store: Store, uri: str, *, check: Callable[[], None]) -> int:
         DatasetError: if no such video is in the dataset.
         LeaseLost: if somebody else writes to it.
     """
-    noted = commits_of(store, uri)
+    noted = commits_of(store, uri) | {"folder": folder_of_uri(uri)}
     path = f"{JOURNAL}/{digest('erasure', uri)}.json"
     check()
     if not store.compare_and_swap(path, store.read(path), json.dumps(noted).encode()):
@@ -52,28 +53,37 @@ def commits_of(store: Store, uri: str) -> dict[str, list[Any]]:
     Raises:
         DatasetError: if no such video is in the dataset.
     """
-    rows = (
-        connect(store)
-        .execute(
+    under_way = list(store.list(folder_of_uri(uri)))
+    try:
+        found = connect(store).execute(
             "SELECT video_id, commit_id, scenes_commit_id FROM all_videos WHERE uri = $uri",
             {"uri": uri},
         )
-        .fetchall()
-    )
-    if not rows:
+        rows = found.fetchall()
+    except DatasetError:  # no video is whole yet
+        if not under_way:
+            raise
+        rows = []
+    if not rows and not under_way:
         raise DatasetError(
             f"{uri!r} is not in {store.root!r}; expected a uri as its videos table has it"
         )
+    video_ids = {video for video, *_ in rows} | {video_of(path) for path in under_way}
     sequences = {commit_sequence(commit) for _, *commits in rows for commit in commits}
-    return {"video_ids": sorted({video for video, *_ in rows}), "sequences": sorted(sequences)}
+    return {"video_ids": sorted(video_ids), "sequences": sorted(sequences)}
 
 
 def finish_erasures(store: Store, *, check: Callable[[], None]) -> None:
     """Erase what was written down and is not erased yet."""
     for path in list(store.list(JOURNAL)):
-        noted = json.loads(store.read(path) or b"{}")
-        videos = pa.array(noted.get("video_ids", []), pa.string())
-        for part in _parts(store, set(noted.get("sequences", []))):
+        if (content := store.read(path)) is None:
+            continue
+        noted = json.loads(content)
+        for kept in list(store.list(noted["folder"])):
+            check()
+            store.delete(kept)
+        videos = pa.array(noted["video_ids"], pa.string())
+        for part in _parts(store, set(noted["sequences"])):
             rewrite_part(store, part, partial(_without, videos), check=check)
             # The empty part of a commit keeps its number from being used again.
             if not part.startswith("videos/") and not n_rows(store, part):

@@ -179,12 +179,14 @@ class CommitSettings:
     Attributes:
         every_s: Finished videos are committed together at least this often, seconds.
         every_rows: ... and as soon as this many rows wait.
+        keep_every_s: What has come of a video that takes longer is kept so often, seconds.
         lease_s: A holder that has not renewed its lease for this long has lost it, seconds.
         embedding_dtype: Type of stored vectors: float32 or float16.
     """
 
     every_s: float = 20.0
     every_rows: int = 20_000
+    keep_every_s: float = 300.0
     lease_s: float = 60.0
     embedding_dtype: str = "float32"
 
@@ -194,6 +196,7 @@ class CommitSettings:
                 f"embedding_dtype is {self.embedding_dtype!r}; expected float32 or float16"
             )
         in_ranges(self, every_s=(0, DAY_S), every_rows=AT_LEAST_ONE, lease_s=(1, DAY_S))
+        in_ranges(self, keep_every_s=(0, DAY_S))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,120 @@
+"""Captions that an earlier run made of a video which did not become whole.
+
+They lie under the root as parts that no table knows, so no reader sees them:
+
+    under_way/<digest of the uri>/<video_id>-<captioner>-<nonce>.parquet
+
+A row is found by what its caption was made from: the video in its version, the settings, and the
+bounds of its scenes. So it may be lost or doubled, and the dataset is the same in the end.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.identity import digest
+from pipeline.records import CAPTION_FIELDS
+from pipeline.run_identity import RunIdentity
+from pipeline.store import open_store
+from pipeline.store_settings import StoreSettings
+
+__all__ = [
+    "KEPT_SCHEMA",
+    "UNDER_WAY",
+    "Kept",
+    "KeptCaptions",
+    "captioner_id",
+    "captioner_of",
+    "clip_key",
+    "folder_of_uri",
+    "part_path",
+    "video_of",
+]
+
+UNDER_WAY = "under_way"
+
+KEPT_SCHEMA = pa.schema(
+    [
+        pa.field("clip_key", pa.string(), nullable=False),
+        *(column for column in CAPTION_FIELDS if column.name != "caption_busy_s"),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Where a run's workers find what earlier runs kept.
+
+    Attributes:
+        root: the dataset.
+        store: how it is reached.
+        parts: video id to the paths of its parts.
+    """
+
+    root: str
+    store: StoreSettings
+    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def folder_of_uri(uri: str) -> str:
+    """Where all that is kept of a video lies, in whatever version and under whatever settings."""
+    return f"{UNDER_WAY}/{digest('uri', uri)}"
+
+
+def part_path(uri: str, video_id: str, captioner: str, nonce: str) -> str:
+    """Where a part goes."""
+    return f"{folder_of_uri(uri)}/{video_id}-{captioner}-{nonce}.parquet"
+
+
+def video_of(path: str) -> str:
+    """Id of a part's video."""
+    return _in_name(path)[0]
+
+
+def captioner_of(path: str) -> str:
+    """Id of the settings under which a part's captions were made."""
+    return _in_name(path)[1]
+
+
+def captioner_id(identity: RunIdentity) -> str:
+    """Of all settings that a clip's caption and vector depend on."""
+    ids = identity.segmenter_id, identity.packing_id, identity.model_id, identity.prompt_id
+    return digest("captioner", *ids)
+
+
+def clip_key(video_id: str, scenes: Iterable[Mapping[str, Any]]) -> str:
+    """What a clip's caption was made from, beside the settings."""
+    bounds = (scene[name] for scene in scenes for name in ("start_pts", "end_pts", "n_frames"))
+    return digest("clip", video_id, *bounds)
+
+
+def _in_name(path: str) -> list[str]:
+    return path.rsplit("/", 1)[-1].split("-")
+
+
+class KeptCaptions:
+    """Looks captions up; holds those of one video, since its clips come together."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._parts, self._store = kept.parts, open_store(kept.root, kept.store)
+        self._video_id: str | None = None
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    def knows(self, video_id: str) -> bool:
+        """Whether anything was kept of a video."""
+        return video_id in self._parts
+
+    def of(self, video_id: str, scenes: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """``CAPTION_FIELDS`` of a clip of a video that it knows; None if they were not kept."""
+        if video_id != self._video_id:
+            self._video_id, self._rows = video_id, dict(self._read(video_id))
+        return self._rows.get(clip_key(video_id, scenes))
+
+    def _read(self, video_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for path in self._parts[video_id]:
+            with self._store.open(path) as file:
+                for row in pq.read_table(file, schema=KEPT_SCHEMA).to_pylist():
+                    yield row.pop("clip_key"), row | {"caption_busy_s": 0.0}
