@@ -3,11 +3,11 @@
     python tests/chaos.py [--n-faults 100] [--seed 1] [--replay SCHEDULE]
 
 A real Ray cluster of three nodes on this machine indexes a bucket of a real S3 server into another
-one. Between them stands a proxy that breaks one reply in four, and that counts the requests: at the
-numbers of the schedule, drawn from the seed, a driver, a worker, a decode child, a model actor or a
-whole node is killed, a driver is put to sleep until another has taken its root, or a second one is
-started beside it. Meanwhile somebody reads. After each campaign over one root the dataset must be
-the undisturbed one, row for row; a failure prints its schedule, and --replay runs it again.
+one. Between them stands a proxy that breaks three replies in ten, and that counts the requests: at
+the numbers of the schedule, drawn from the seed, a driver, a worker, a decode child, a model actor
+or a whole node is killed, a driver is put to sleep until another has taken its root, or a second
+one is started beside it. Meanwhile somebody reads. After each campaign over one root the dataset
+must be the undisturbed one, row for row; a failure prints its schedule, and --replay runs it again.
 """
 
 import json
@@ -37,11 +37,17 @@ from pipeline.tables import n_rows
 from pipeline.views import connect
 
 N_VIDEOS = 6
+
+# Of the first video, whose captions come in several blocks.
+LONG_SHOTS = 40
 LEASE_S = 4
 
 # One reply in twenty each.
-REPLIES = ("slow down", "reset", "cut", "lost reply", "lie")
+REPLIES = ("slow down", "reset", "cut", "stall", "lost reply", "lie")
 REPLY_SHARE = 0.05
+
+# Stalls for which a client gives up are in the tests of the store: they would take minutes here.
+STALL_S = 1.0
 
 KILLED = {"worker": "DecodeStage", "child": "pipeline.decode_child", "model": "CaptionStage"}
 FAULTS = (*KILLED, "driver", "node", "sleep", "rival")
@@ -101,6 +107,7 @@ class Chaos:
             folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
             self._endpoint = held.enter_context(seaweed(folder))
             self._proxy = FaultyProxy(self._endpoint)
+            self._proxy.stall_s = STALL_S
             held.callback(self._proxy.close)
             self._start_cluster(held)
             self._lay_out(folder)
@@ -140,7 +147,8 @@ class Chaos:
         store = client(self._endpoint)
         store.makedirs("uploads")
         for number in range(N_VIDEOS):
-            frames = textured_shots(np.random.default_rng(number), 2 + number % 3, 40)
+            n_shots = LONG_SHOTS if number == 0 else 2 + number % 3
+            frames = textured_shots(np.random.default_rng(number), n_shots, 40)
             path = write_video(folder / f"{number}.mp4", frames)
             store.pipe_file(f"uploads/{number}.mp4", path.read_bytes())
 
@@ -184,7 +192,7 @@ class Chaos:
         return found, n_drivers
 
     def _start_driver(self) -> "Driver":
-        options = ["--lease-s", str(LEASE_S), "--every-rows", "1", "--json"]
+        options = ["--lease-s", str(LEASE_S), "--every-rows", "1", "--keep-every-s", "0", "--json"]
         options += ["--endpoint-url", self._proxy.address]
         driver = Driver(
             [*FLEXIVIDEO, "index", "s3://uploads", "--out", self._root, *options],

@@ -121,7 +121,10 @@ class FaultyProxy:
         address: where it listens.
         n_counted: requests that counted so far.
         n_broken: of these, how many were broken.
+        stall_s: how long a body stands still before its connection ends; None: for ever.
     """
+
+    stall_s: float | None = None
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
@@ -200,7 +203,8 @@ class FaultyProxy:
             if fault in ("cut", "stall"):
                 await response.write(content[: len(content) // 2])
                 if fault == "stall":
-                    await self._ends.wait()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._ends.wait(), self.stall_s)
                 request.transport.abort()
                 return response
             await response.write(content)
