@@ -69,7 +69,9 @@ class DecodeStage:
                 yield from self._child.rows(ref, attempt, n_tries=number)
                 return
             except ChildDied as death:
-                verdict = quarantine(death.error_kind, death.seen, number)
+                verdict = quarantine(
+                    death.error_kind, death.seen, number, size_bytes=ref.size_bytes
+                )
         yield _ended(ref, verdict, tries)
 
 

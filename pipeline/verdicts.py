@@ -130,13 +130,14 @@ def verdict_of_error(error: VideoRejected | SourceUnavailable) -> Verdict:
     return Verdict(status=status, error_kind=kind, message=error.detail)
 
 
-def quarantine(kind: ErrorKind, seen: str, tries: int) -> Verdict:
+def quarantine(kind: ErrorKind, seen: str, tries: int, *, size_bytes: int | None = None) -> Verdict:
     """Verdict of a video that took its decode child down at every try."""
+    of_bytes = "" if size_bytes is None else f", of a file of {size_bytes:,} bytes"
     return Verdict(
         status=Status.QUARANTINED,
         error_kind=kind,
-        message=f"{seen}, at each of {tries} tries; expected a decode that ends: look at the file, "
-        f"or raise the decode limits if it is only large",
+        message=f"{seen}, at each of {tries} tries{of_bytes}; expected a decode that ends: look at "
+        f"the file, or raise the decode limits if it is only large",
     )
 
 

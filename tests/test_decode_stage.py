@@ -57,6 +57,8 @@ def test_a_video_that_takes_its_decoder_down_is_quarantined_and_the_next_is_deco
     outcome, rows = videos[poison.name]
     assert (outcome["status"], outcome["error_kind"]) == ("quarantined", kind)
     assert seen in outcome["error_message"]
+    assert "s after it began" in outcome["error_message"]
+    assert f"{poison.stat().st_size:,} bytes" in outcome["error_message"]
     assert outcome["n_tries"] == 2
     assert outcome["n_rows"] == len(rows) == 0
     assert videos["good.mp4"][0]["status"] == "success"
