@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.forecast_table import forecast_table
 from jobs.run_preview import RunPreview, counted
 from pipeline.progress import SECONDS_PER_HOUR, Snapshot
 from pipeline.runs import COMPLETED
@@ -48,12 +49,12 @@ class Display(Protocol):
         """The run is over; ``ended`` says how."""
 
 
-def choose_display(*, as_json: bool, console: Console | None = None) -> Display:
-    """JSON where asked for, live on a terminal, plain lines elsewhere."""
+def choose_display(*, as_json: bool, console: Console | None = None, live: bool = True) -> Display:
+    """JSON where asked for, live on a terminal if a run is to come, plain lines elsewhere."""
     console = console or Console()
     if as_json:
         return JsonDisplay(console)
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+    return LiveDisplay(console) if live and console.is_terminal else PlainDisplay(console)
 
 
 class JsonDisplay:
@@ -64,20 +65,7 @@ class JsonDisplay:
 
     def plan(self, preview: RunPreview) -> None:
         """See :class:`Display`."""
-        self._print(
-            event="plan",
-            n_listed=preview.n_listed,
-            is_whole=preview.is_whole,
-            n_already_done=preview.n_done,
-            n_gone=preview.n_gone,
-            left=dict(preview.left),
-            unreadable=list(preview.unreadable),
-            linked=list(preview.linked),
-            n_unusable=preview.n_unusable,
-            unusable=list(preview.unusable),
-            out=preview.out,
-            model=preview.model,
-        )
+        self._print(event="plan", **preview.to_json())
 
     def update(self, snapshot: Snapshot) -> None:
         """A machine reads the summary; nothing is printed under way."""
@@ -102,7 +90,7 @@ class PlainDisplay:
 
     def plan(self, preview: RunPreview) -> None:
         """See :class:`Display`."""
-        self._console.print(_plan_text(preview), soft_wrap=True)
+        _print_plan(self._console, preview)
 
     def update(self, snapshot: Snapshot) -> None:
         """A line, unless the last one is too fresh."""
@@ -127,7 +115,7 @@ class LiveDisplay:
 
     def plan(self, preview: RunPreview) -> None:
         """See :class:`Display`."""
-        self._console.print(_plan_text(preview))
+        _print_plan(self._console, preview)
         if preview.n_done < preview.n_listed:
             waiting = Text("starting the cluster's workers and the model ...", style="dim")
             self._live = Live(waiting, console=self._console, transient=True)
@@ -159,8 +147,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _plan_text(preview: RunPreview) -> str:
-    return f"{escape(preview.sentence())}\nmodel: {escape(preview.model)}"
+def _print_plan(console: Console, preview: RunPreview) -> None:
+    console.print(
+        f"{escape(preview.sentence())}\nmodel: {escape(preview.model)}",
+        soft_wrap=not console.is_terminal,
+    )
+    if preview.forecast:
+        console.print(forecast_table(preview.forecast))
 
 
 def _progress_line(now: Snapshot) -> str:

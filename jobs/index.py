@@ -6,13 +6,45 @@ is the same command with the same options.
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Group, Parameter
 from rich.console import Console
 
 from jobs.option_groups import Flag, GroupedSettings, IndexOptions, Several
+from pipeline.setting_ranges import ABOVE_ZERO, in_ranges
 
-__all__ = ["index"]
+__all__ = ["PlanSettings", "index"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSettings:
+    """Whether it is said beforehand what a run would bring and take.
+
+    Attributes:
+        plan: Only say it: hours, scenes, clips, tokens, CPU and GPU hours, bytes, requests, each
+            with its error, from headers and short stretches of a sample. Nothing is written.
+        plan_first: Say it, keep it in the run's row beside what the run took, and go on.
+        plan_tflops: What a GPU sustains, 1e12 operations a second: the rate of a model that this
+            machine cannot measure.
+    """
+
+    plan: Flag = False
+    plan_first: Flag = False
+    plan_tflops: float = 50.0
+
+    def __post_init__(self) -> None:
+        in_ranges(self, plan_tflops=ABOVE_ZERO)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is to be a plan."""
+        return self.plan or self.plan_first
+
+
+PLAN = Group("Plan", sort_key=5)
 
 
 def index(
@@ -22,6 +54,7 @@ def index(
     config: Path | None = None,
     json: Flag = False,
     strict: Flag = False,
+    planning: Annotated[PlanSettings, Parameter(name="*", group=PLAN)] = PlanSettings(),
     settings: IndexOptions = GroupedSettings(),
 ) -> int:
     """Index videos into a dataset; what it already holds is not done again.
@@ -44,6 +77,10 @@ def index(
 
         flexivideo index --manifest uploads.csv --out index
 
+    What it would bring and take, without doing it:
+
+        flexivideo index archive/ --out index --plan
+
     Parameters
     ----------
     source: str
@@ -64,11 +101,34 @@ def index(
     """
     from jobs.display import choose_display  # the rest of the import takes seconds: only if needed
     from jobs.listed_run import run_index
+    from jobs.planned_run import plan_index
     from jobs.standard_output import own_stdout
 
     with own_stdout() as stdout:
-        display = choose_display(as_json=json, console=Console(file=stdout))
-        report = run_index(source, manifests=manifest, out=out, settings=settings, display=display)
+        console, expected = Console(file=stdout), None
+        display = choose_display(as_json=json, console=console, live=not planning.plan)
+        if planning.is_wanted:
+            preview = plan_index(
+                source,
+                manifests=manifest,
+                out=out,
+                settings=settings,
+                tflops=planning.plan_tflops,
+                display=display,
+                watcher=Console(stderr=True),
+            )
+            if planning.plan:
+                display.plan(preview)
+                return 0
+            expected = preview.forecast
+        report = run_index(
+            source,
+            manifests=manifest,
+            out=out,
+            settings=settings,
+            display=display,
+            forecast=expected,
+        )
     return report.exit_code(strict=strict)
 
 

@@ -1,12 +1,13 @@
 """What a listing shows, indexed: the run behind ``flexivideo index``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from jobs.display import Display
 from jobs.index_run import IndexRun
 from jobs.run_preview import RunPreview
+from pipeline.forecast import Forecast
 from pipeline.outcomes import Status
 from pipeline.progress import Snapshot
 from pipeline.resume import Resume, windows
@@ -46,8 +47,17 @@ def run_index(
     out: str,
     settings: IndexSettings,
     display: Display,
+    forecast: Forecast | None = None,
 ) -> RunReport:
     """List, say what is to be done, do it, say what was done.
+
+    Args:
+        sources: files, folders, globs, ``s3://`` objects and prefixes.
+        manifests: files that name videos.
+        out: the root.
+        settings: of the run.
+        display: who watches.
+        forecast: what was expected, for the run's row.
 
     Raises:
         SettingsError: if a source, a setting or the root cannot be used.
@@ -61,12 +71,14 @@ def run_index(
     resume = Resume(run.store, run.plan.identity)
     to_do = windows(listing, resume, run.progress.compared)
     first = next(to_do, None)
-    display.plan(listing_preview(run, listing))
+    preview = replace(listing_preview(run, listing), forecast=forecast)
+    display.plan(preview)
     run.progress.manifests_read(listing.n_unusable)
     ended = COMPLETED
     if first:
         with run.holding() as (session, record):
             resume.refresh()
+            record.plan = preview.to_json()
             record.ended = ended = run.index(session, chain([first], to_do), undone=resume.undone)
             run.progress.manifests_read(listing.n_unusable)
     display.summary(run.progress.snapshot(), ended, run.store.root)

@@ -97,11 +97,13 @@ def run_night(
     resume = Resume(run.store, run.plan.identity, reuse_renamed=reuse_renamed)
     to_do = windows(_recent(seen.of(listing), since), resume, run.progress.compared)
     first = next(to_do, None)
-    display.plan(listing_preview(run, listing))
+    preview = listing_preview(run, listing)
+    display.plan(preview)
     try:
         if first:
             with run.holding() as (session, record):
                 resume.refresh()
+                record.plan = preview.to_json()
                 everything = chain([first], to_do)
                 record.ended = ended = run.index(session, everything, undone=resume.undone)
                 run.progress.manifests_read(listing.n_unusable)

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.forecast import Forecast
 
 __all__ = ["RunPreview", "counted", "printable"]
 
@@ -22,6 +25,7 @@ class RunPreview:
         unusable: the first of them, each with the reason.
         out: the root.
         model: what captions.
+        forecast: what it will bring and take; None: nobody asked.
     """
 
     n_listed: int
@@ -35,6 +39,24 @@ class RunPreview:
     unusable: Sequence[str] = ()
     out: str
     model: str
+    forecast: Forecast | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, ready for ``json.dumps``."""
+        return {
+            "n_listed": self.n_listed,
+            "is_whole": self.is_whole,
+            "n_already_done": self.n_done,
+            "n_gone": self.n_gone,
+            "left": dict(self.left),
+            "unreadable": list(self.unreadable),
+            "linked": list(self.linked),
+            "n_unusable": self.n_unusable,
+            "unusable": list(self.unusable),
+            "out": self.out,
+            "model": self.model,
+            "forecast": self.forecast and self.forecast.to_json(),
+        }
 
     def sentence(self) -> str:
         """The plan in one sentence for a person."""
@@ -76,6 +98,6 @@ def printable(text: str) -> str:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """The number with its noun, in the plural where it needs one."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """The number with its noun, in the plural where it needs one; by default with an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -53,19 +53,19 @@ def run_retry(
     refs = [ref for uri in chosen if (ref := located(uri, settings.store)) is not None]
     well = standing(connection, refs)  # in the version that is there now
     run.progress.compared(len(refs), len(well))
-    display.plan(
-        RunPreview(
-            n_listed=len(refs),
-            is_whole=True,
-            n_done=len(well),
-            n_gone=len(chosen) - len(refs),
-            out=opened.root,
-            model=run.model,
-        )
+    preview = RunPreview(
+        n_listed=len(refs),
+        is_whole=True,
+        n_done=len(well),
+        n_gone=len(chosen) - len(refs),
+        out=opened.root,
+        model=run.model,
     )
+    display.plan(preview)
     ended = COMPLETED
     if left := [ref for ref in refs if ref.video_id not in well]:
         with run.holding() as (session, record):
+            record.plan = preview.to_json()
             record.ended = ended = run.index(session, [left], undone=lambda window: window)
     display.summary(run.progress.snapshot(), ended, opened.root)
     return int(ended != COMPLETED)

@@ -3,10 +3,9 @@
 A :class:`CaptionStage` is what a model actor holds: it loads the model once and is called with
 tables of :data:`pipeline.records.DECODED_SCHEMA`, whose rows may come from many videos. How clips
 share a forward pass is the engine's matter (``flexivideo.captioning``); rows of kind "video" pass
-through as they are.
+through as they are, and a clip whose caption an earlier run kept gets that one.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from pipeline.clip_inputs import clip_inputs
 from pipeline.kept_captions import Kept, KeptCaptions
 from pipeline.records import CAPTION_FIELDS, CAPTIONED_SCHEMA, PIXEL_FIELDS
 from pipeline.settings import CaptionSettings
+from pipeline.worker_time import Stopwatch, WorkerTime
 
 __all__ = ["CaptionPlan", "CaptionStage"]
 
@@ -62,7 +62,7 @@ class CaptionStage:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Caption rows of ``DECODED_SCHEMA``; the answer has ``CAPTIONED_SCHEMA``, same order."""
-        started = time.perf_counter()
+        watch = Stopwatch()
         captions = self._kept_captions(rows)
         new = [number for number, caption in enumerate(captions) if caption is None]
         results = self._engine.caption(
@@ -71,9 +71,10 @@ class CaptionStage:
             max_new_tokens=self._plan.settings.max_new_tokens,
             max_batch_tokens=self._plan.settings.batch_tokens,
         )
-        busy_s = (time.perf_counter() - started) / max(len(results), 1)
+        spent, n_clips = watch.read(), max(len(results), 1)
+        each = WorkerTime(busy_s=spent.busy_s / n_clips, cpu_s=spent.cpu_s / n_clips)
         for number, result in zip(new, results, strict=True):
-            captions[number] = _caption_row(result, busy_s)
+            captions[number] = _caption_row(result, each)
         return _replace_pixels(rows, captions)
 
     def _kept_captions(self, rows: pa.Table) -> list[dict[str, Any] | None]:
@@ -87,22 +88,23 @@ class CaptionStage:
         video_id = rows["video_id"][number].as_py()
         if self._kept is None or not self._kept.knows(video_id):
             return None
-        return self._kept.of(video_id, rows["scenes"][number].as_py())
+        kept = self._kept.of(video_id, rows["scenes"][number].as_py())
+        return None if kept is None else kept | _NO_TIME
 
 
-_NO_CAPTION: dict[str, Any] = {field.name: None for field in CAPTION_FIELDS} | {
-    "caption_busy_s": 0.0
-}
+_NO_TIME = {"caption_busy_s": 0.0, "caption_cpu_s": 0.0}
+_NO_CAPTION: dict[str, Any] = {field.name: None for field in CAPTION_FIELDS} | _NO_TIME
 
 
-def _caption_row(result: CaptionResult, busy_s: float) -> dict[str, Any]:
+def _caption_row(result: CaptionResult, spent: WorkerTime) -> dict[str, Any]:
     return {
         "caption": result.caption,
         "caption_status": result.status,
         "caption_error": result.error_message,
         "n_caption_tokens": result.n_caption_tokens,
         "embedding": result.embedding,
-        "caption_busy_s": busy_s,
+        "caption_busy_s": spent.busy_s,
+        "caption_cpu_s": spent.cpu_s,
     }
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.clip_packing import PackedClip
 from pipeline.records import DECODED_SCHEMA, SCENE_TYPE, VideoRef
+from pipeline.worker_time import WorkerTime
 
 __all__ = ["clip_row", "outcome_row"]
 
@@ -18,7 +19,7 @@ THUMBNAIL_QUALITY = 80
 
 
 def clip_row(
-    ref: VideoRef, attempt: str, clip: PackedClip, *, tokens_per_scene: int, busy_s: float
+    ref: VideoRef, attempt: str, clip: PackedClip, *, tokens_per_scene: int, spent: WorkerTime
 ) -> pa.RecordBatch:
     """The row of one clip, its pixels end to end, its first frame as a small picture."""
     scenes, picture = clip.scenes, clip.scenes[0].picture
@@ -44,19 +45,19 @@ def clip_row(
         "runs": [{"n_stored": len(frames), "dtype": str(frames.dtype)} for frames in stored],
         "pixels": b"".join(frames.data.cast("B") for frames in stored),
     }
-    return _row(ref, attempt, clip.clip_index, busy_s, columns)
+    return _row(ref, attempt, clip.clip_index, spent, columns)
 
 
 def outcome_row(
-    ref: VideoRef, attempt: str, outcome: dict[str, Any], *, busy_s: float = 0.0
+    ref: VideoRef, attempt: str, outcome: dict[str, Any], *, spent: WorkerTime = WorkerTime()
 ) -> pa.RecordBatch:
     """The row that ends an attempt; ``outcome`` as of ``pipeline.verdicts.outcome_of``."""
     columns = {"kind": "video", "outcome": outcome}
-    return _row(ref, attempt, outcome["n_rows"], busy_s, columns)
+    return _row(ref, attempt, outcome["n_rows"], spent, columns)
 
 
 def _row(
-    ref: VideoRef, attempt: str, row_index: int, busy_s: float, columns: dict[str, Any]
+    ref: VideoRef, attempt: str, row_index: int, spent: WorkerTime, columns: dict[str, Any]
 ) -> pa.RecordBatch:
     key = {
         "uri": ref.uri,
@@ -64,7 +65,8 @@ def _row(
         "video_id": ref.video_id,
         "attempt": attempt,
         "row_index": row_index,
-        "decode_busy_s": busy_s,
+        "decode_busy_s": spent.busy_s,
+        "decode_cpu_s": spent.cpu_s,
     }
     return pa.RecordBatch.from_pylist([key | columns], schema=DECODED_SCHEMA)
 

@@ -68,8 +68,15 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
+def open_video(
+    file: BinaryIO, *, threads: int, buffer_bytes: int = BUFFER_BYTES
+) -> Iterator[OpenVideo]:
     """Open a seekable file for decoding.
+
+    Args:
+        file: the video.
+        threads: decoder threads.
+        buffer_bytes: what is read at a time; less where a part of it is enough.
 
     Raises:
         VideoRejected: not_a_video, no_video_stream, encrypted or unsupported_codec.
@@ -85,7 +92,7 @@ def open_video(file: BinaryIO, *, threads: int) -> Iterator[OpenVideo]:
             _ForLibav(file),
             mode="r",
             metadata_errors="replace",
-            buffer_size=BUFFER_BYTES,
+            buffer_size=buffer_bytes,
             options={
                 "format_whitelist": ",".join(_allowed_formats()),
                 "protocol_whitelist": NO_PROTOCOL,

@@ -2,9 +2,10 @@
 
     python -m pipeline.decode_child REPLY_FD MEMORY_LIMIT_MIB
 
-Tasks come on standard input, a line of JSON each. Replies go to REPLY_FD as frames: one byte of
-kind, eight bytes of length (big-endian), content. Kinds: BEAT, a packet or frame was decoded; ROWS,
-an Arrow IPC stream of one batch; DONE, the task is over; FAILED, the worker's own fault, as text.
+Tasks come on standard input, a line of JSON each: all of a video, or a look at a place of it.
+Replies go to REPLY_FD as frames: one byte of kind, eight bytes of length (big-endian), content.
+Kinds: BEAT, a packet or frame was decoded; ROWS, an Arrow IPC stream of one batch; DONE, the task
+is over; FAILED, the worker's own fault, as text.
 """
 
 import ctypes
@@ -36,6 +37,7 @@ def serve(tasks: BinaryIO, replies: BinaryIO) -> None:
     import pyarrow as pa
 
     from pipeline.decode_plan import DecodePlan
+    from pipeline.glimpse import glimpse_rows
     from pipeline.records import VideoRef
     from pipeline.video_rows import video_rows
 
@@ -62,8 +64,12 @@ def serve(tasks: BinaryIO, replies: BinaryIO) -> None:
     for line in tasks:
         task = json.loads(line)
         plan, ref = DecodePlan.from_json(task["plan"]), VideoRef.from_fields(task["ref"])
+        if "place" in task:
+            batches = glimpse_rows(ref, plan, task["place"], beat)
+        else:
+            batches = video_rows(ref, task["attempt"], plan, beat, n_tries=task["n_tries"])
         try:
-            for batch in video_rows(ref, task["attempt"], plan, beat, n_tries=task["n_tries"]):
+            for batch in batches:
                 sink = pa.BufferOutputStream()
                 with pa.ipc.new_stream(sink, batch.schema) as writer:
                     writer.write_batch(batch)

@@ -72,6 +72,8 @@ def _iso_sample_entries(
             continue
         if path:
             yield from _iso_sample_entries(file, begin, finish, path[1:])
+            if kind == ISO_PATH[0]:
+                return  # there is one; what comes after it may be thousands of fragments
         else:
             # stsd: version and flags, a count, then boxes whose names are the codecs.
             finish = min(finish, begin + MAX_STSD_BYTES)

@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
 from typing import Any
 
 from flexivideo.errors import SourceUnavailable, StoreError
 from pipeline.outcomes import ErrorKind
 
-__all__ = ["FetchedFile"]
+__all__ = ["FetchedFile", "Reading", "n_requests_of"]
 
 # Measured behind 30 ms a request and 50 MB/s: eight of these at a time fill the line.
 BLOCK_BYTES, BLOCKS_AHEAD = 8 << 20, 8
@@ -27,10 +28,38 @@ BEAT_S = 0.25
 Fetch = Callable[[int, int], "Future[bytes]"]
 
 
+@dataclass(kw_only=True)
+class Reading:
+    """How a file is fetched, and what that took so far; by default as one that is read whole.
+
+    Attributes:
+        block_bytes: of a request.
+        blocks_ahead: blocks that are asked for at a time, the one that is read included.
+        n_requests: blocks that were asked for.
+        n_bytes: of these.
+    """
+
+    block_bytes: int = field(default_factory=lambda: BLOCK_BYTES)
+    blocks_ahead: int = field(default_factory=lambda: BLOCKS_AHEAD)
+    n_requests: int = 0
+    n_bytes: int = 0
+
+
+def n_requests_of(size_bytes: int) -> int:
+    """Requests that reading a whole file of this size takes."""
+    return -(-size_bytes // BLOCK_BYTES)
+
+
 class FetchedFile(io.RawIOBase):
     """A seekable, readable file."""
 
-    def __init__(self, fetch: Fetch, size_bytes: int, beat: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        size_bytes: int,
+        beat: Callable[[], None],
+        reading: Reading | None = None,
+    ) -> None:
         """Ask for the first blocks.
 
         Args:
@@ -38,18 +67,20 @@ class FetchedFile(io.RawIOBase):
                 StoreError.
             size_bytes: how many there are.
             beat: called while somebody waits.
+            reading: in which steps; what it takes is counted there.
 
         Raises:
             SourceUnavailable: if there is no folder for temporary files.
         """
         super().__init__()
         self._fetch, self._size_bytes, self._beat = fetch, size_bytes, beat
+        self._reading = reading or Reading()
         try:
             self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this file
         except OSError as error:
             super().close()  # ours has nothing to let go of yet
             raise self._no_room(error) from error
-        self._n_blocks = -(-size_bytes // BLOCK_BYTES)
+        self._n_blocks = -(-size_bytes // self._reading.block_bytes)
         self._coming: dict[int, Future[bytes]] = {}
         self._here: set[int] = set()
         self._place = 0
@@ -81,12 +112,13 @@ class FetchedFile(io.RawIOBase):
         Raises:
             SourceUnavailable: if the bytes cannot be had, or not be kept.
         """
-        block, within = divmod(self._place, BLOCK_BYTES)
+        block_bytes = self._reading.block_bytes
+        block, within = divmod(self._place, block_bytes)
         if block >= self._n_blocks:
             return 0
         self._ask_from(block)
         self._wait_for(block)
-        count = min(len(buffer), BLOCK_BYTES - within, self._size_bytes - self._place)
+        count = min(len(buffer), block_bytes - within, self._size_bytes - self._place)
         content = os.pread(self._kept.fileno(), count, self._place)
         buffer[: len(content)] = content
         self._place += len(content)
@@ -102,11 +134,14 @@ class FetchedFile(io.RawIOBase):
 
     def _ask_from(self, block: int) -> None:
         """The block and those after it, if they are not here or on their way."""
-        for index in range(block, min(block + BLOCKS_AHEAD, self._n_blocks)):
+        reading = self._reading
+        for index in range(block, min(block + reading.blocks_ahead, self._n_blocks)):
             if index not in self._here and index not in self._coming:
-                start = index * BLOCK_BYTES
-                end = min(start + BLOCK_BYTES, self._size_bytes)
+                start = index * reading.block_bytes
+                end = min(start + reading.block_bytes, self._size_bytes)
                 self._coming[index] = self._fetch(start, end)
+                reading.n_requests += 1
+                reading.n_bytes += end - start
 
     def _wait_for(self, block: int) -> None:
         while block not in self._here:
@@ -126,7 +161,7 @@ class FetchedFile(io.RawIOBase):
             self._keep(index, self._coming[index].result())
 
     def _keep(self, block: int, content: bytes) -> None:
-        place, rest = block * BLOCK_BYTES, memoryview(content)
+        place, rest = block * self._reading.block_bytes, memoryview(content)
         try:
             while rest:  # a disk that is nearly full takes a part, and says so the next time
                 n_taken = os.pwrite(self._kept.fileno(), rest, place)

@@ -36,10 +36,13 @@ __all__ = [
 
 UNDER_WAY = "under_way"
 
+# What it took is the matter of the run that made it.
+TIMES = ("caption_busy_s", "caption_cpu_s")
+
 KEPT_SCHEMA = pa.schema(
     [
         pa.field("clip_key", pa.string(), nullable=False),
-        *(column for column in CAPTION_FIELDS if column.name != "caption_busy_s"),
+        *(column for column in CAPTION_FIELDS if column.name not in TIMES),
     ]
 )
 
@@ -108,7 +111,7 @@ class KeptCaptions:
         return video_id in self._parts
 
     def of(self, video_id: str, scenes: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-        """``CAPTION_FIELDS`` of a clip of a video that it knows; None if they were not kept."""
+        """Caption and vector of a clip of a video that it knows; None if they were not kept."""
         if video_id != self._video_id:
             self._video_id, self._rows = video_id, dict(self._read(video_id))
         return self._rows.get(clip_key(video_id, scenes))
@@ -117,4 +120,4 @@ class KeptCaptions:
         for path in self._parts[video_id]:
             with self._store.open(path) as file:
                 for row in pq.read_table(file, schema=KEPT_SCHEMA).to_pylist():
-                    yield row.pop("clip_key"), row | {"caption_busy_s": 0.0}
+                    yield row.pop("clip_key"), row

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import BinaryIO
 
 from flexivideo.errors import SettingsError, SourceUnavailable, StoreError
-from pipeline.fetched_file import BEAT_S, FetchedFile
+from pipeline.fetched_file import BEAT_S, FetchedFile, Reading
 from pipeline.identity import video_id
 from pipeline.object_store import ListedObject, ObjectReader, list_objects, look_up
 from pipeline.outcomes import ErrorKind
@@ -80,13 +80,18 @@ def located_object(uri: str, settings: StoreSettings) -> VideoRef | None:
     return None if found is None else _ref(found)
 
 
-def object_file(ref: VideoRef, settings: StoreSettings, beat: Callable[[], None]) -> BinaryIO:
+def object_file(
+    ref: VideoRef,
+    settings: StoreSettings,
+    beat: Callable[[], None],
+    reading: Reading | None = None,
+) -> BinaryIO:
     """The bytes of an object in the version that was listed; others are never read.
 
     Reading raises SourceUnavailable if it is gone, changed or out of reach.
     """
     reader = ObjectReader(ref.uri, ref.version, settings, size_bytes=ref.size_bytes)
-    file = FetchedFile(reader.read, ref.size_bytes or 0, beat)
+    file = FetchedFile(reader.read, ref.size_bytes or 0, beat, reading)
     return io.BufferedReader(file, BUFFER_BYTES)
 
 

@@ -44,6 +44,7 @@ class Snapshot:
         n_tokens_done: visual and caption tokens of those.
         elapsed_s: wall time since the start.
         busy_s: stage to worker seconds spent working.
+        cpu_s: stage to CPU seconds that this took.
         n_workers: stage to size of its pool.
         queued: stage to blocks waiting for it.
     """
@@ -66,6 +67,7 @@ class Snapshot:
     n_tokens_done: int
     elapsed_s: float
     busy_s: Mapping[str, float]
+    cpu_s: Mapping[str, float]
     n_workers: Mapping[str, int]
     queued: Mapping[str, int] = field(default_factory=dict)
 
@@ -122,6 +124,7 @@ class Snapshot:
             "tokens_per_s": self.tokens_per_s,
             "real_time_factor": self.real_time_factor,
             "busy_s": dict(self.busy_s),
+            "cpu_s": dict(self.cpu_s),
             "busy_share": self.busy_share,
             "queued": dict(self.queued),
             "remaining_s": self.remaining_s,
@@ -143,6 +146,7 @@ class Progress:
         self._n_scenes = self._n_clips = self._n_visual_tokens = self._n_caption_tokens = 0
         self._n_clips_captioned = self._n_tokens_done = 0
         self._busy_s = dict.fromkeys(STAGES, 0.0)
+        self._cpu_s = dict.fromkeys(STAGES, 0.0)
         self._queued: Mapping[str, int] = {}
 
     def compared(self, n_listed: int, n_already_done: int) -> None:
@@ -164,8 +168,9 @@ class Progress:
 
     def rows_arrived(self, rows: pa.Table, queued: Mapping[str, int]) -> None:
         """Rows of ``CAPTIONED_SCHEMA`` reached the driver while so many blocks waited."""
-        self._busy_s["decode"] += pc.sum(rows["decode_busy_s"]).as_py() or 0.0
-        self._busy_s["caption"] += pc.sum(rows["caption_busy_s"]).as_py() or 0.0
+        for stage in STAGES:
+            self._busy_s[stage] += pc.sum(rows[f"{stage}_busy_s"]).as_py() or 0.0
+            self._cpu_s[stage] += pc.sum(rows[f"{stage}_cpu_s"]).as_py() or 0.0
         self._n_clips_captioned += pc.sum(pc.equal(rows["kind"], "clip")).as_py() or 0
         for tokens in (
             rows["n_caption_tokens"],
@@ -207,6 +212,7 @@ class Progress:
             n_tokens_done=self._n_tokens_done,
             elapsed_s=self._clock() - self._started,
             busy_s=dict(self._busy_s),
+            cpu_s=dict(self._cpu_s),
             n_workers=dict(self._n_workers),
             queued=dict(self._queued),
         )

@@ -201,6 +201,7 @@ _KEY_FIELDS = [
     pa.field("thumbnail", THUMBNAIL_TYPE),
     pa.field("outcome", OUTCOME_TYPE),
     pa.field("decode_busy_s", pa.float64(), nullable=False),  # since the attempt's row before
+    pa.field("decode_cpu_s", pa.float64(), nullable=False),  # likewise
 ]
 
 PIXEL_FIELDS = [
@@ -217,6 +218,7 @@ CAPTION_FIELDS = [
     pa.field("n_caption_tokens", pa.int32()),
     pa.field("embedding", pa.list_(pa.float32())),
     pa.field("caption_busy_s", pa.float64(), nullable=False),
+    pa.field("caption_cpu_s", pa.float64(), nullable=False),
 ]
 
 DECODED_SCHEMA = pa.schema(_KEY_FIELDS + PIXEL_FIELDS)

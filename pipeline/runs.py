@@ -38,10 +38,12 @@ class RunRecord:
 
     Attributes:
         ended: how it ended; "failed" until it is said otherwise.
+        plan: what was known of it before it began, ready for ``json.dumps``; None: nothing.
     """
 
     def __init__(self) -> None:
         self.ended = FAILED
+        self.plan: Mapping[str, object] | None = None
 
 
 @contextmanager
@@ -56,22 +58,25 @@ def noting_run(
     except BaseException:
         record.ended = FAILED
         with suppress(OSError):  # the store may be the very thing that failed
-            _note(session, record.ended, settings, progress.snapshot())
+            _note(session, record, settings, progress.snapshot())
         raise
-    _note(session, record.ended, settings, progress.snapshot())
+    _note(session, record, settings, progress.snapshot())
 
 
-def _note(session: IndexSession, ended: str, settings: IndexSettings, snapshot: Snapshot) -> None:
+def _note(
+    session: IndexSession, record: RunRecord, settings: IndexSettings, snapshot: Snapshot
+) -> None:
     _write(
         session,
         {
             "run_id": session.run_id,
             "started_at": session.started_at,
             "ended_at": session.clock(),
-            "ended": ended,
+            "ended": record.ended,
             "host": socket.gethostname(),
             "settings": json.dumps(asdict(settings)),
             "versions": json.dumps(package_versions()),
+            "plan": None if record.plan is None else json.dumps(record.plan),
             "counts": json.dumps(snapshot.to_json()),
         },
     )

@@ -136,9 +136,16 @@ RUNS = _schema(
     _column("settings", pa.string(), "all settings, JSON; null if killed", null=True),
     _column("versions", pa.string(), "versions of what ran, JSON; null if killed", null=True),
     _column(
+        "plan",
+        pa.string(),
+        "what was expected: listed videos, and a forecast if one was asked for, JSON; null if "
+        "killed",
+        null=True,
+    ),
+    _column(
         "counts",
         pa.string(),
-        "videos, hours, tokens, busy seconds, JSON; null if killed",
+        "what it took: videos, hours, tokens, busy and CPU seconds, JSON; null if killed",
         null=True,
     ),
 )

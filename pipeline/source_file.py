@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from flexivideo.errors import SourceUnavailable, VideoRejected
+from pipeline.fetched_file import Reading
 from pipeline.local_uri import S3_SCHEME, to_path
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
@@ -38,6 +39,7 @@ def open_source(
     max_size_mib: int | None,
     store: StoreSettings = StoreSettings(),
     beat: Callable[[], None] = lambda: None,
+    reading: Reading | None = None,
 ) -> BinaryIO:
     """Open what a reference names; a read that fails raises SourceUnavailable.
 
@@ -46,6 +48,8 @@ def open_source(
         max_size_mib: largest that is read; None: any.
         store: how object stores are reached.
         beat: called while bytes are waited for.
+        reading: in which steps an object is fetched; what that takes is counted there. Default: as
+            one that is read whole.
 
     Raises:
         SourceUnavailable: if it is gone, may not be read, or is not the version that was listed.
@@ -58,7 +62,7 @@ def open_source(
         if not ref.version:
             raise why_absent(ref, store, beat)
         _check_size(ref.size_bytes or 0, max_size_mib)
-        return object_file(ref, store, beat)
+        return object_file(ref, store, beat, reading)
     file = _open_file(ref)
     try:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

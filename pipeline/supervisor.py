@@ -81,12 +81,18 @@ class DecodeChild:
             ChildDied: if the child crashed, hung, ran out of memory or met what nobody foresaw.
             RuntimeError: if no child can be started, which no video is to blame for.
         """
+        return self._tables(ref, attempt=attempt, n_tries=n_tries)
+
+    def glimpse(self, ref: VideoRef, place: float | None) -> Iterator[pa.Table]:
+        """A look at a place of one video, see ``pipeline.glimpse``; raises as :meth:`rows`."""
+        return self._tables(ref, place=place)
+
+    def _tables(self, ref: VideoRef, **task: object) -> Iterator[pa.Table]:
         self._ensure_started()
         timeout_s = self._plan.decode.progress_timeout_s
         started_s, finished = time.monotonic(), False
         try:
-            task = {"plan": self._plan_json, "ref": asdict(ref)}
-            self._send(task | {"attempt": attempt, "n_tries": n_tries}, started_s)
+            self._send({"plan": self._plan_json, "ref": asdict(ref)} | task, started_s)
             while True:
                 kind, content = self._receive(started_s, timeout_s)
                 if kind == ROWS:

@@ -69,7 +69,7 @@ def undisturbed(archive, tmp_path_factory):
     from index_job import index
 
     root = tmp_path_factory.mktemp("undisturbed")
-    done = index(archive, root, "--json")
+    done = index(archive, root, "--json", "--plan-first")
     assert done.returncode == 0, done.stderr
     return root, [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -13,6 +13,7 @@ from pipeline.assembly import Assembler, CompleteVideo
 from pipeline.commit import Committer
 from pipeline.identity import video_id
 from pipeline.index_session import open_for_index
+from pipeline.progress import STAGES
 from pipeline.records import CAPTIONED_SCHEMA, VideoRef
 from pipeline.resume import Resume
 from pipeline.run_identity import RunIdentity
@@ -60,7 +61,7 @@ def video_rows(
 ) -> pa.Table:
     """All rows of one attempt: clips of two one-second scenes, and the outcome."""
     key = {"uri": ref.uri, "version": ref.version, "video_id": ref.video_id, "attempt": attempt}
-    blank = {"decode_busy_s": 0.1, "caption_busy_s": 0.0}
+    blank = {f"{stage}_{kind}": 0.1 for stage in STAGES for kind in ("busy_s", "cpu_s")}
     rows = []
     for index in range(n_clips):
         failed = index < n_errors

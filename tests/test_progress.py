@@ -48,14 +48,17 @@ def clip_row(**values):
             "clip": clip,
             "n_caption_tokens": 5,
             "decode_busy_s": 1.0,
+            "decode_cpu_s": 0.75,
             "caption_busy_s": 0.5,
+            "caption_cpu_s": 0.25,
         }
         | values
     )
 
 
 def video_row():
-    return clip_row(kind="video", clip=None, n_caption_tokens=None, caption_busy_s=0.0)
+    no_caption = {"n_caption_tokens": None, "caption_busy_s": 0.0, "caption_cpu_s": 0.0}
+    return clip_row(kind="video", clip=None, **no_caption)
 
 
 def rows(*values):
@@ -82,7 +85,9 @@ def test_busy_is_a_share_of_all_workers_time(progress, clock):
     """Two decoders that worked 3 s in all out of 10 s each were busy 15 %."""
     progress.rows_arrived(rows(clip_row(), clip_row(), video_row()), {})
     clock.now_s += 10
-    assert progress.snapshot().busy_share == pytest.approx({"decode": 0.15, "caption": 0.1})
+    now = progress.snapshot()
+    assert now.busy_share == pytest.approx({"decode": 0.15, "caption": 0.1})
+    assert now.cpu_s == pytest.approx({"decode": 2.25, "caption": 0.5})
 
 
 def test_time_left_is_unknown_before_the_first_video_has_ended(progress, clock):
