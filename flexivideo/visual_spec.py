@@ -6,6 +6,7 @@ what the model will take.
 
 import json
 import math
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -17,7 +18,14 @@ from flexivideo.frame_size import smart_resize
 from flexivideo.temporal_kernel import check_mode
 from flexivideo.virtual_frames import n_virtual_frames
 
-__all__ = ["EMBEDDED_CHECKPOINT", "VisualSpec", "check_rates", "checkpoint_folder", "read_json"]
+__all__ = [
+    "EMBEDDED_CHECKPOINT",
+    "VisualSpec",
+    "check_rates",
+    "checkpoint_folder",
+    "hub_revision",
+    "read_json",
+]
 
 EMBEDDED_CHECKPOINT = Path(__file__).parent / "embedded"
 
@@ -165,8 +173,15 @@ def check_rates(*, tau: float, sample_fps: float) -> None:
 
 
 @cache
-def checkpoint_folder(model: str | None) -> Path:
-    """Folder of a checkpoint; a hub name is fetched into the hub's cache first.
+def checkpoint_folder(model: str | None, *, revision: str | None = None) -> Path:
+    """Folder of a checkpoint on this machine; a hub name is fetched into the hub's cache first.
+
+    Processes that fetch the same one at the same time wait for each other, file by file, so a
+    machine fetches it once; and they map the same pages of its files, so it is read once.
+
+    Args:
+        model: a folder, which every machine must have, a hub name, or None for the embedded one.
+        revision: commit of the hub's repository. Default: its newest.
 
     Raises:
         ModelError: if it is neither a folder with a config.json nor a name that the hub resolves.
@@ -176,17 +191,32 @@ def checkpoint_folder(model: str | None) -> Path:
         return folder
     if model is None or folder.exists():
         raise ModelError(f"{folder} holds no config.json; expected a checkpoint's folder")
+    if folder.is_absolute() or "://" in model:
+        raise ModelError(
+            f"{model!r} is no folder on {socket.gethostname()}; expected a checkpoint's folder on "
+            f"a disk that every machine has under that name, or a hub name"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    files = ["*.json", "*.safetensors", "*.jinja", "*.txt"]
     try:
-        return Path(
-            snapshot_download(model, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.txt"])
-        )
+        return Path(snapshot_download(model, revision=revision, allow_patterns=files))
     except (HFValidationError, HfHubHTTPError, OSError) as error:
         raise ModelError(
             f"{model!r} is no folder, and the model hub gave nothing under that name: {error}"
         ) from error
+
+
+def hub_revision(model: str | None) -> str | None:
+    """Commit of the hub's repository that a name stands for on this machine; None for a folder.
+
+    Raises:
+        ModelError: as :func:`checkpoint_folder`.
+    """
+    if model is None or Path(model).exists():
+        return None
+    return checkpoint_folder(model).name
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import psutil
 import ray
+import ray._private.utils
+from ray._private import ray_constants
 from ray.data.exceptions import ExecutionTimeoutError, SystemException
 from ray.exceptions import RayError
 
@@ -31,10 +34,17 @@ QUIET = {
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What a cluster has in all."""
+    """What a cluster has in all.
+
+    Attributes:
+        cpus: of its nodes that are alive.
+        gpus: likewise.
+        may_grow: whether nodes may be added: to any but one of our own on this machine.
+    """
 
     cpus: float
     gpus: float
+    may_grow: bool = False
 
 
 @contextmanager
@@ -51,7 +61,11 @@ def cluster() -> Iterator[Resources]:
         if joined_here:
             _join()
         total = ray.cluster_resources()
-        yield Resources(cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0))
+        yield Resources(
+            cpus=total.get("CPU", 0.0),
+            gpus=total.get("GPU", 0.0),
+            may_grow="RAY_ADDRESS" in os.environ,
+        )
     except (RayError, SystemException, ExecutionTimeoutError) as error:
         raise WorkersFailed(worker_sentence(error)) from error
     finally:
@@ -66,7 +80,8 @@ def _join() -> None:
     dashboard = None if os.environ.get("RAY_ADDRESS") else False
     # Workers look for modules where the driver stands, before all else; so it stands where this
     # code is, not in whatever folder the job was started.
-    with _without_chatter(), _readable_command_line(), chdir(Path(__file__).parents[1]):
+    code = Path(__file__).parents[1]
+    with _without_chatter(), _readable_command_line(), _callers_sigterm(), chdir(code):
         address = os.environ.get("RAY_ADDRESS") or "local"  # else Ray joins whatever runs here
         ray.init(
             address=address,
@@ -85,11 +100,36 @@ def _readable_command_line() -> Iterator[None]:
     def readable(process: psutil.Process) -> list[str]:
         return [word.encode("utf-8", "backslashreplace").decode() for word in as_it_is(process)]
 
-    psutil.Process.cmdline = readable
+    with _instead(psutil.Process, "cmdline", readable):
+        yield
+
+
+@contextmanager
+def _callers_sigterm() -> Iterator[None]:
+    """Whoever catches SIGTERM himself keeps it.
+
+    Ray sets two handlers of its own when it starts: one raises SystemExit in whatever code runs,
+    where it can be swallowed, or leave a lock taken for ever; the other aborts.
+    """
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        yield
+        return
+    with (
+        _instead(ray._private.utils, "set_sigterm_handler", lambda handler: None),
+        _instead(ray_constants, "RAY_DISABLE_FAILURE_SIGNAL_HANDLER", True),
+    ):
+        yield
+
+
+@contextmanager
+def _instead(owner: object, name: str, ours: object) -> Iterator[None]:
+    """Something of Ray's is ours meanwhile."""
+    theirs = getattr(owner, name)
+    setattr(owner, name, ours)
     try:
         yield
     finally:
-        psutil.Process.cmdline = as_it_is
+        setattr(owner, name, theirs)
 
 
 @contextmanager

@@ -42,6 +42,9 @@ class Display(Protocol):
     def update(self, snapshot: Snapshot) -> None:
         """Rows have come."""
 
+    def notice(self, sentence: str) -> None:
+        """Something that a person wants to know, such as what a stage waits for."""
+
     def close(self) -> None:
         """No more updates, however the run ended."""
 
@@ -58,7 +61,7 @@ def choose_display(*, as_json: bool, console: Console | None = None, live: bool 
 
 
 class JsonDisplay:
-    """One JSON object a line: a "plan", then a "summary"."""
+    """One JSON object a line: a "plan", then a "summary"; a "notice" where something waits."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -68,7 +71,11 @@ class JsonDisplay:
         self._print(event="plan", **preview.to_json())
 
     def update(self, snapshot: Snapshot) -> None:
-        """A machine reads the summary; nothing is printed under way."""
+        """A machine reads the summary."""
+
+    def notice(self, sentence: str) -> None:
+        """See :class:`Display`."""
+        self._print(event="notice", sentence=sentence)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -82,11 +89,11 @@ class JsonDisplay:
 
 
 class PlainDisplay:
-    """A line now and then."""
+    """A line now and then, the first when the first rows have come."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = console, clock
-        self._last_s = clock()
+        self._next_s = clock()
 
     def plan(self, preview: RunPreview) -> None:
         """See :class:`Display`."""
@@ -94,9 +101,13 @@ class PlainDisplay:
 
     def update(self, snapshot: Snapshot) -> None:
         """A line, unless the last one is too fresh."""
-        if self._clock() - self._last_s >= PLAIN_INTERVAL_S:
-            self._last_s = self._clock()
+        if self._clock() >= self._next_s:
+            self._next_s = self._clock() + PLAIN_INTERVAL_S
             self._console.print(_progress_line(snapshot), soft_wrap=True, highlight=False)
+
+    def notice(self, sentence: str) -> None:
+        """See :class:`Display`."""
+        _print_notice(self._console, sentence)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -126,6 +137,10 @@ class LiveDisplay:
         if self._live:
             bar = ProgressBar(total=max(snapshot.n_to_do, 1), completed=snapshot.n_ended, width=60)
             self._live.update(Group(bar, Text(_progress_line(snapshot))))
+
+    def notice(self, sentence: str) -> None:
+        """See :class:`Display`; it stays above the live view."""
+        _print_notice(self._console, sentence)
 
     def close(self) -> None:
         """Take the live view away."""
@@ -163,6 +178,10 @@ def _progress_line(now: Snapshot) -> str:
         f"{now.n_clips_captioned} clips, {now.tokens_per_s:,.0f} tokens/s, queued: {queued}, "
         f"{duration(now.remaining_s)} left"
     )
+
+
+def _print_notice(console: Console, sentence: str) -> None:
+    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
 
 
 def _print_summary(console: Console, now: Snapshot, ended: str, out: str) -> None:

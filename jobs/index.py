@@ -1,6 +1,6 @@
 """Index videos: the command ``flexivideo index``, and a Ray job's entry point.
 
-    ray job submit -- python -m jobs.index SOURCE... --out ROOT
+    ray job submit --working-dir . -- python -m jobs.index SOURCE... --out ROOT
 
 is the same command with the same options.
 """

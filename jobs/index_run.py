@@ -53,12 +53,22 @@ class IndexRun:
         self.settings = replace(settings, store=settings.store.settled())
         self.plan = plan_run(self.settings, root=store.root)
         self.progress = Progress()
-        self._interruption = Interruption()
+        self._interruption = Interruption(within_s=settings.commit.stop_within_s)
 
     @property
     def model(self) -> str:
         """What captions, for a person."""
         return self.settings.caption.model or EMBEDDED_LIMITS
+
+    def heeding(self, refs: Iterable[VideoRef]) -> Iterator[VideoRef]:
+        """The references of a listing, until a signal comes.
+
+        Raises:
+            Interrupted: then; nobody has to wait for the end of a long listing.
+        """
+        for ref in refs:
+            self._interruption.check()
+            yield ref
 
     @contextmanager
     def holding(self) -> Iterator[tuple[IndexSession, RunRecord]]:
@@ -109,19 +119,19 @@ class IndexRun:
             embedding_metadata=self.plan.embedding_metadata,
             on_commit=keeper.committed,
         )
-        waiting = self._interruption.waiting
-        with committer, Assembler() as assembler, ExitStack() as joined:
+        # The cluster is left last: a notice may be short, and what counts is the commit.
+        with ExitStack() as joined, committer, Assembler() as assembler:
             try:
-                with self._interruption.starting():
-                    resources = joined.enter_context(cluster())
-                pools = size_pools(self.settings.pools, cpus=resources.cpus, gpus=resources.gpus)
+                resources = joined.enter_context(cluster())
+                pools = size_pools(
+                    self.settings.pools,
+                    cpus=resources.cpus,
+                    gpus=resources.gpus,
+                    may_grow=resources.may_grow,
+                )
                 self.progress.started(pools.n_workers)
-                coming = iter(windows)
-                while True:
-                    with waiting():
-                        window = next(coming, None)
-                    if window is None:
-                        return COMPLETED
+                for window in windows:
+                    self._interruption.check()
                     left = undone(window)
                     self.progress.compared(0, len(window) - len(left))
                     index_videos(
@@ -132,11 +142,14 @@ class IndexRun:
                         committer=committer,
                         keeper=keeper,
                         progress=self.progress,
+                        silent_after_s=self.settings.pools.silent_after_s,
                         on_progress=self.display.update,
-                        waiting=waiting,
+                        on_notice=self.display.notice,
+                        heed=self._interruption.check,
                     )
             except Interrupted:
                 return INTERRUPTED
+        return COMPLETED
 
 
 def new_run_id() -> str:

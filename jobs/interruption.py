@@ -1,17 +1,26 @@
-"""SIGINT and SIGTERM as one exception, raised only where it is safe.
+"""SIGINT and SIGTERM as one exception, raised only where the job looks for it.
 
-A signal that comes while the job is at work (in a commit, say) is kept until the job waits for
-rows; one that comes while it waits is raised at once.
+A handler notes the signal and nothing more. Raised from the handler, an exception would come up
+anywhere in the code of whoever happens to run, with a lock taken and not yet in any ``finally``;
+so the job asks, while it waits, whether a signal has come.
+
+The time from the first signal to the process's end is bounded by a thread that ends it the hard
+way, whatever the job is at: a commit whose store does not answer, a cluster that does not let go.
+That is as safe as any kill: what was committed stands, and the next run does the rest.
 """
 
+import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 __all__ = ["Interrupted", "Interruption"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+EXIT_UNFINISHED = 1
 
 
 class Interrupted(BaseException):
@@ -19,53 +28,61 @@ class Interrupted(BaseException):
 
 
 class Interruption:
-    """Catches the signals for as long as it is entered."""
+    """Catches the signals for as long as it is entered.
 
-    def __init__(self) -> None:
+    Attributes:
+        received: the first signal that came.
+    """
+
+    def __init__(self, *, within_s: float) -> None:
+        """Nothing is caught yet.
+
+        Args:
+            within_s: longest time from the first signal to the end, seconds.
+        """
         self.received: signal.Signals | None = None
-        self._waiting = False
+        self._within_s = within_s
 
     def __enter__(self) -> "Interruption":
-        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
-        self.catch()
+        # The one queue that a handler may put into, whatever it interrupts.
+        self._news: SimpleQueue[signal.Signals | None] = SimpleQueue()
+        self._timekeeper = threading.Thread(target=self._keep_time, name="notice", daemon=True)
+        self._timekeeper.start()
+        self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
-
-    def catch(self) -> None:
-        """Catch the signals again: Ray sets a handler of its own for SIGTERM when it starts."""
-        for number in SIGNALS:
-            signal.signal(number, self._handle)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        self._news.put(None)
+        self._timekeeper.join()
 
-    @contextmanager
-    def starting(self) -> Iterator[None]:
-        """In this block a library may set handlers of its own that end the process by SystemExit.
+    def check(self) -> None:
+        """Called where the job may end.
 
-        Ray does on its start; such an end becomes :class:`Interrupted`, and a signal that came
-        before, or the library's handler kept from us, is ours again afterwards.
+        Raises:
+            Interrupted: if a signal has come.
         """
-        try:
-            yield
-        except SystemExit as error:
-            self.received = signal.SIGTERM
-            raise Interrupted(self.received.name) from error
-        finally:
-            self.catch()
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """In this block a signal, also one that came before, raises :class:`Interrupted`."""
-        self._waiting = True
-        try:
-            if self.received is not None:
-                raise Interrupted(self.received.name)
-            yield
-        finally:
-            self._waiting = False
+        if self.received is not None:
+            raise Interrupted(self.received.name)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        if self._waiting:
-            raise Interrupted(self.received.name)
+        if self.received is None:
+            self.received = signal.Signals(number)
+            self._news.put(self.received)
+
+    def _keep_time(self) -> None:
+        """End the process if it has not ended itself in time after the first signal."""
+        number = self._news.get()
+        if number is None:
+            return
+        try:
+            self._news.get(timeout=self._within_s)
+        except Empty:
+            sys.stderr.write(
+                f"flexivideo: {number.name} came {self._within_s:g} s ago, and the run did not "
+                f"come to its end within that time (--stop-within-s); it is cut off. What was "
+                f"committed stands, and the same command goes on\n"
+            )
+            sys.stderr.flush()
+            os._exit(EXIT_UNFINISHED)

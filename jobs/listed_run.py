@@ -69,7 +69,7 @@ def run_index(
     listing = Listing(sources, settings.store, manifests=manifests)
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity)
-    to_do = windows(listing, resume, run.progress.compared)
+    to_do = windows(run.heeding(listing), resume, run.progress.compared)
     first = next(to_do, None)
     preview = replace(listing_preview(run, listing), forecast=forecast)
     display.plan(preview)

@@ -95,7 +95,7 @@ def run_night(
     seen = SeenVideos()
     run = IndexRun(open_store(out, settings.root_store), settings, display)
     resume = Resume(run.store, run.plan.identity, reuse_renamed=reuse_renamed)
-    to_do = windows(_recent(seen.of(listing), since), resume, run.progress.compared)
+    to_do = windows(run.heeding(_recent(seen.of(listing), since)), resume, run.progress.compared)
     first = next(to_do, None)
     preview = listing_preview(run, listing)
     display.plan(preview)

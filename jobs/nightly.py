@@ -1,6 +1,6 @@
 """Caption what came in: the command ``flexivideo nightly``, and a Ray job's entry point.
 
-    ray job submit -- python -m jobs.nightly --source s3://uploads --out s3://index
+    ray job submit --working-dir . -- python -m jobs.nightly --source s3://uploads --out s3://index
 
 is the same command with the same options.
 """

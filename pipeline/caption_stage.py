@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 
 from flexivideo.captioning import CaptionEngine, CaptionResult
+from flexivideo.visual_spec import checkpoint_folder
 from pipeline.clip_inputs import clip_inputs
 from pipeline.kept_captions import Kept, KeptCaptions
 from pipeline.records import CAPTION_FIELDS, CAPTIONED_SCHEMA, PIXEL_FIELDS
@@ -31,11 +32,14 @@ class CaptionPlan:
         prompt: what the model is asked, resolved.
         max_pixels: most pixels of a frame as the model sees it; None: the checkpoint's.
         kept: captions of earlier runs; None: none.
+        revision: commit of the model hub's repository that the run was planned with; None: a
+            folder. The hub may have a newer one by the time an actor starts.
     """
 
     settings: CaptionSettings
     prompt: str
     max_pixels: int | None
+    revision: str | None = None
     kept: Kept | None = None
 
 
@@ -48,12 +52,16 @@ class CaptionStage:
         Args:
             plan: which, and what it is asked.
             threads: CPU threads for torch, the actor's share of the machine.
+
+        Raises:
+            ModelError: if this machine does not have it, or it cannot be loaded.
         """
         torch.set_num_threads(threads)
         self._plan = plan
         self._kept = KeptCaptions(plan.kept) if plan.kept else None
+        model = plan.settings.model
         self._engine = CaptionEngine.from_pretrained(
-            plan.settings.model,
+            model and str(checkpoint_folder(model, revision=plan.revision)),
             dtype=plan.settings.dtype,
             attention=plan.settings.attention,
             temporal_resample=plan.settings.temporal_resample,

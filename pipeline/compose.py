@@ -10,12 +10,13 @@ The driver is the writer. It puts the rows of each video together and commits wh
 whatever a dead worker or node tore apart is pending at the end of a pass and goes into another.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
@@ -24,11 +25,14 @@ from pipeline.caption_keeper import CaptionKeeper
 from pipeline.caption_stage import CaptionStage
 from pipeline.commit import Committer
 from pipeline.decode_stage import DecodeStage
+from pipeline.execution import Execution, StageState
 from pipeline.pools import Pool, Pools
 from pipeline.progress import Progress, Snapshot
 from pipeline.records import REF_SCHEMA, VideoRef
 from pipeline.retry import MAX_PASSES
+from pipeline.row_stream import RowStream
 from pipeline.run_plan import RunPlan
+from pipeline.stage_watch import StageWatch
 
 __all__ = ["captioned_dataset", "captioned_rows", "index_videos"]
 
@@ -55,8 +59,10 @@ def index_videos(
     committer: Committer,
     keeper: CaptionKeeper,
     progress: Progress,
+    silent_after_s: float = 300.0,
     on_progress: Callable[[Snapshot], None] = lambda snapshot: None,
-    waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+    on_notice: Callable[[str], None] = lambda sentence: None,
+    heed: Callable[[], None] = lambda: None,
 ) -> None:
     """Index the videos and commit each as one whole; returns when all have a terminal row.
 
@@ -68,18 +74,30 @@ def index_videos(
         committer: makes whole videos visible.
         keeper: keeps the captions of those that take long.
         progress: counts what passes.
+        silent_after_s: give notice when no row has come for so long, seconds.
         on_progress: called with a snapshot whenever rows have come.
-        waiting: entered while the driver waits for rows, the only time at which an interruption
-            may be raised: never in the middle of a commit.
+        on_notice: called with a sentence when a stage waits for its nodes or nothing goes on.
+        heed: called again and again while the driver waits for rows, and may end the run by what
+            it raises: never in the middle of a commit.
     """
     pending = {ref.video_id: ref for ref in refs}
+    watch = StageWatch(
+        pools, silent_after_s=silent_after_s, say=on_notice, states=_states, nodes=_nodes_alive
+    )
+
+    def look_up() -> None:
+        heed()
+        watch.look()
+
     for _ in range(MAX_PASSES):
         if not pending:
             break
+        Execution.forget()
+        rows_to_come = captioned_rows(list(pending.values()), plan, pools)
         # Closed here, whatever happens: left to the interpreter's end, it would call for a cluster
         # that is gone, and wait for it.
-        with closing(captioned_rows(list(pending.values()), plan, pools)) as stream:
-            while (arrival := _next(stream, waiting)) is not None:
+        with closing(RowStream(rows_to_come, end=Execution.end)) as stream:
+            while (arrival := stream.next(look_up)) is not None:
                 rows, queued = arrival
                 progress.rows_arrived(rows, queued)
                 for video in assembler.push(rows):
@@ -90,6 +108,7 @@ def index_videos(
                     committer.commit()
                 keeper.keep(assembler)
                 on_progress(progress.snapshot())
+                watch.waiting_begins()
     for ref in pending.values():
         lost = CompleteVideo.lost(ref, passes=MAX_PASSES)
         progress.video_ended(lost.outcome, n_caption_tokens=0)
@@ -104,15 +123,7 @@ def captioned_rows(
     """Tables of ``CAPTIONED_SCHEMA`` as they become ready, with the blocks that wait by stage."""
     dataset = captioned_dataset(refs, plan, pools)
     for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        yield rows, _queued(dataset)
-
-
-def _next(
-    stream: Iterator[tuple[pa.Table, dict[str, int]]],
-    waiting: Callable[[], AbstractContextManager[object]],
-) -> tuple[pa.Table, dict[str, int]] | None:
-    with waiting():
-        return next(stream, None)
+        yield rows, {stage: state.queued for stage, state in _states().items()}
 
 
 def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan, pools: Pools) -> Dataset:
@@ -123,7 +134,7 @@ def captioned_dataset(refs: Sequence[VideoRef], plan: RunPlan, pools: Pools) -> 
     caught in the decode child; what kills a worker is the machine's doing.
     """
     _configure(DataContext.get_current())
-    dataset: Dataset = ray.data.from_arrow(_ref_blocks(refs, pools.decode.largest))
+    dataset: Dataset = ray.data.from_blocks(_ref_blocks(refs, pools.decode.largest))
     dataset = dataset.map_batches(
         DecodeStage,
         fn_constructor_args=(plan.decode,),
@@ -147,6 +158,8 @@ def _pool(pool: Pool) -> dict[str, Any]:
         "compute": ActorPoolStrategy(min_size=pool.smallest, max_size=pool.largest),
         "num_cpus": pool.num_cpus,
         "num_gpus": pool.num_gpus or None,
+        "resources": pool.nodes.resources or None,
+        "label_selector": pool.nodes.label_selector or None,
     }
 
 
@@ -157,8 +170,11 @@ def _configure(context: DataContext) -> None:
     # Ray hands on a block of an idle stage at these intervals whether or not there is room, by
     # default every 10 s: before a slow model the queue would grow for ever.
     context.output_backpressure_guard_release_interval_s = IDLE_RELEASE_S
-    # A long video may be silent for long, and a pool may wait for its machines; what does not go on
-    # is told from what does by the decode child's own deadline.
+    callbacks: list[Any] = context.custom_execution_callback_classes
+    if Execution not in callbacks:
+        callbacks.append(Execution)
+    # A long video may be silent for long, and a pool may wait for its machines: that is said, and
+    # ends nothing. A decoder that hangs has the decode child's own deadline.
     context.execution_no_progress_timeout_s = -1
 
 
@@ -172,13 +188,9 @@ def _ref_blocks(refs: Sequence[VideoRef], n_workers: int) -> list[pa.Table]:
     return [table.slice(start, per_block) for start in range(0, len(refs), per_block)]
 
 
-def _queued(dataset: Dataset) -> dict[str, int]:
-    """Blocks waiting for each stage: from the running executor, as Ray has no public count."""
-    executor = getattr(dataset, "_current_executor", None)
-    topology = getattr(executor, "_topology", None) or {}
-    queued = {}
-    for operator, state in topology.items():
-        for stage, name in ((DecodeStage, "decode"), (CaptionStage, "caption")):
-            if stage.__name__ in operator.name:
-                queued[name] = state.total_enqueued_input_blocks()
-    return queued
+def _states() -> dict[str, StageState]:
+    return Execution.states({"decode": DecodeStage.__name__, "caption": CaptionStage.__name__})
+
+
+def _nodes_alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]

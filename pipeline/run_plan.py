@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from flexivideo.checkpoints import check_checkpoint
 from flexivideo.model_identity import model_digest
 from flexivideo.prompts import caption_prompt
-from flexivideo.visual_spec import VisualSpec
+from flexivideo.visual_spec import VisualSpec, hub_revision
 from pipeline.caption_stage import CaptionPlan
 from pipeline.decode_plan import DecodePlan, Segmentation
 from pipeline.run_identity import RunIdentity
@@ -100,6 +100,7 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
             settings=asked,
             prompt=prompt,
             max_pixels=settings.packing.max_pixels,
+            revision=hub_revision(model),
         ),
         identity=identity,
     )

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from flexivideo.errors import SettingsError
+from pipeline.node_choice import NodeChoice
 from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, NOT_BELOW_ZERO, in_ranges
 from pipeline.store_settings import OutStoreSettings, StoreSettings
 
@@ -147,21 +148,33 @@ class CaptionSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSettings:
-    """How many workers. Defaults come from what the cluster has (see ``pipeline.pools``).
+    """How many workers, and where. Defaults come from what the cluster has: ``pipeline.pools``.
 
     Attributes:
         decode_min: Fewest decode workers. Default: 1.
         decode_max: Most decode workers. Default: the CPUs that the model actors leave.
         caption_min: Fewest model actors. Default: 1.
         caption_max: Most model actors. Default: one a GPU; without GPUs, one a quarter of the CPUs.
+        caption_gpus: GPUs of a model actor. Default: 1 where the cluster has any. Name it where an
+            autoscaler has yet to add them, or 0 to leave them alone.
+        decode_on: Nodes for decode workers: a label, NAME=VALUE, or a resource, NAME.
+        caption_on: Nodes for model actors, likewise.
+        silent_after_s: Once no row has come for this long, say what each stage does, seconds.
     """
 
     decode_min: int | None = None
     decode_max: int | None = None
     caption_min: int | None = None
     caption_max: int | None = None
+    caption_gpus: float | None = None
+    decode_on: str | None = None
+    caption_on: str | None = None
+    silent_after_s: float = 300.0
 
     def __post_init__(self) -> None:
+        in_ranges(self, caption_gpus=(0, 1024), silent_after_s=ABOVE_ZERO)
+        for name in ("decode_on", "caption_on"):
+            NodeChoice.parse(name, getattr(self, name))
         for low_name, high_name in (("decode_min", "decode_max"), ("caption_min", "caption_max")):
             low, high = getattr(self, low_name), getattr(self, high_name)
             in_ranges(self, **{low_name: AT_LEAST_ONE, high_name: AT_LEAST_ONE})
@@ -181,6 +194,8 @@ class CommitSettings:
         every_rows: ... and as soon as this many rows wait.
         keep_every_s: What has come of a video that takes longer is kept so often, seconds.
         lease_s: A holder that has not renewed its lease for this long has lost it, seconds.
+        stop_within_s: After SIGTERM or SIGINT the run ends within this time, seconds; a commit that
+            is not through by then is left to the next run.
         embedding_dtype: Type of stored vectors: float32 or float16.
     """
 
@@ -188,6 +203,7 @@ class CommitSettings:
     every_rows: int = 20_000
     keep_every_s: float = 300.0
     lease_s: float = 60.0
+    stop_within_s: float = 25.0
     embedding_dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -196,7 +212,7 @@ class CommitSettings:
                 f"embedding_dtype is {self.embedding_dtype!r}; expected float32 or float16"
             )
         in_ranges(self, every_s=(0, DAY_S), every_rows=AT_LEAST_ONE, lease_s=(1, DAY_S))
-        in_ranges(self, keep_every_s=(0, DAY_S))
+        in_ranges(self, keep_every_s=(0, DAY_S), stop_within_s=(0.1, DAY_S))
 
 
 @dataclass(frozen=True, kw_only=True)

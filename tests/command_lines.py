@@ -15,6 +15,12 @@ def documented(text: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines]
 
 
+def submitted(text: str) -> list[list[str]]:
+    """Every command line of the text that submits a job, as flexivideo's arguments."""
+    lines = re.findall(r"^ray job submit .*?-- (.+?)(?:\s+#.*)?$", text, flags=re.MULTILINE)
+    return [job_arguments(shlex.split(line)) for line in lines]
+
+
 def job_arguments(words: list[str]) -> list[str]:
     """The arguments of ``python -m jobs.<command> ...`` as those of ``flexivideo``."""
     python, option, module, *arguments = words

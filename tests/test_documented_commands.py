@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_lines import documented, parse
+from command_lines import documented, parse, submitted
 
 from jobs.cli import app
 
@@ -25,6 +25,11 @@ def test_each_command_is_in_the_readme(command):
 
 @pytest.mark.parametrize("arguments", documented(README), ids=" ".join)
 def test_each_command_line_of_the_readme_parses(arguments):
+    parse(arguments)
+
+
+@pytest.mark.parametrize("arguments", submitted(README), ids=" ".join)
+def test_each_job_of_the_readme_is_a_command_that_parses(arguments):
     parse(arguments)
 
 

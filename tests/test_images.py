@@ -86,4 +86,4 @@ def test_the_images_have_what_a_pod_of_a_ray_cluster_needs():
     """Ray's dashboard and its agents: who takes a job, and who tells that a node is well."""
     assert any('"$1[cluster]"' in run for run in instructions("RUN"))
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert project["optional-dependencies"]["cluster"] == ["ray[default]"]
+    assert project["optional-dependencies"]["cluster"] == ["ray[default]>=2.50"]
