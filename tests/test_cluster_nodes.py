@@ -15,7 +15,7 @@ from pipeline.views import connect
 
 pytestmark = pytest.mark.cluster
 
-N_COPIES = 12
+N_COPIES = 8
 
 # By default a node is called dead after a quarter of a minute.
 NOTICES_DEATHS_SOON = {

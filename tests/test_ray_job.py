@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +21,7 @@ pytestmark = [
     ),
 ]
 
-N_COPIES = 16
+N_COPIES = 60
 SUBMIT = "ray job submit --working-dir . -- python -m jobs.index"
 
 # What is nobody's code: the repository's history, environments, caches.
@@ -56,6 +58,8 @@ def stopped(head, many, root):
     assert sent.returncode == 0, sent.stderr
     while len(list(root.glob("videos/*"))) < 2:  # the seal, and a first commit
         assert head.job_status("stopped") in ("PENDING", "RUNNING")
+        with suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"the head ended with {head.process.wait(timeout=0.2)}")
     assert head.workers()
     stop = head.ray("job", "stop", "stopped")
     assert stop.returncode == 0, stop.stderr
