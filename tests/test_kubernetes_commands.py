@@ -50,24 +50,21 @@ def test_the_two_nights_run_the_same():
 
 @each_cluster
 def test_the_pools_of_a_command_are_those_of_its_cluster(name):
-    """GPUs are counted when a run starts: with none standing, the model would run on CPUs."""
+    """No GPU stands when a run starts: the command says that its model wants one."""
     decode, caption = clusters()[name]["workerGroupSpecs"]
     n_cpus = int(decode["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
     limits = caption["template"]["spec"]["containers"][0]["resources"]["limits"]
     n_gpus = int(limits["nvidia.com/gpu"])
-    # A job of its own starts on the replicas, one that comes later on what the autoscaler leaves.
-    fewest = "minReplicas" if name == "standing-raycluster.yaml" else "replicas"
     command = "nightly-cronjob.yaml" if name == "standing-raycluster.yaml" else name
     asked = parse(job_arguments(commands()[command]))["settings"].pools
     assert asked == PoolSettings(
-        decode_max=decode["maxReplicas"] * n_cpus, caption_max=caption["maxReplicas"] * n_gpus
+        decode_max=decode["maxReplicas"] * n_cpus,
+        caption_max=caption["maxReplicas"] * n_gpus,
+        caption_gpus=1,
     )
     n_caption_cpus = int(caption["rayStartParams"]["num-cpus"])
-    pools = size_pools(
-        asked,
-        cpus=decode[fewest] * n_cpus + caption[fewest] * n_caption_cpus,
-        gpus=caption[fewest] * n_gpus,
-    )
+    assert caption["minReplicas"] == 0
+    pools = size_pools(asked, cpus=decode["minReplicas"] * n_cpus, gpus=0, may_grow=True)
     assert pools.decode.num_cpus == 1
     assert (pools.caption.num_cpus, pools.caption.num_gpus) == (n_caption_cpus, 1)
 
@@ -82,7 +79,17 @@ def test_the_night_is_submitted_to_the_standing_cluster():
 
 
 @pytest.fixture
-def pod_environment(s3_server):
+def cluster_address():
+    """Of a cluster that says it has a GPU; the tests' model does without."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 1})
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture
+def pod_environment(s3_server, cluster_address):
     """What a head's container has: the configuration and the secret, filled in for this store."""
     filled_in = {
         "AWS_ENDPOINT_URL": s3_server,
@@ -95,7 +102,7 @@ def pod_environment(s3_server):
     # Nothing else of a store comes from where the tests run.
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**own, **CONFIGURATION, **filled_in, "PATH": path}
+    return {**own, **CONFIGURATION, **filled_in, "PATH": path, "RAY_ADDRESS": cluster_address}
 
 
 def run(entrypoint, environment, folder):
