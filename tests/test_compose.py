@@ -16,6 +16,7 @@ from tiny_checkpoints import save_stock
 
 from pipeline import compose
 from pipeline.assembly import Assembler
+from pipeline.caption_keeper import CaptionKeeper
 from pipeline.caption_stage import CaptionPlan, CaptionStage
 from pipeline.compose import captioned_dataset, captioned_rows, index_videos
 from pipeline.decode_stage import DecodeStage
@@ -25,6 +26,7 @@ from pipeline.run_identity import RunIdentity
 from pipeline.run_plan import RunPlan
 from pipeline.settings import CaptionSettings, PoolSettings
 from pipeline.sources import Listing
+from pipeline.store import LocalStore
 
 pytestmark = pytest.mark.cluster
 
@@ -80,6 +82,7 @@ class Collector:
 
 def run(archive, plan, pools):
     collector, refs = Collector(), list(Listing([str(archive)]))
+    nowhere = LocalStore(str(archive / "nowhere"))  # nothing takes long enough to be kept
     with Assembler() as assembler:
         index_videos(
             refs,
@@ -87,6 +90,7 @@ def run(archive, plan, pools):
             pools=pools,
             assembler=assembler,
             committer=collector,
+            keeper=CaptionKeeper(nowhere, plan.identity, every_s=3600),
             progress=Progress(),
         )
     return collector.videos
