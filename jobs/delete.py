@@ -23,18 +23,23 @@ def delete(root: str, uri: str, *, store: StoreOptions = StoreSettings()) -> int
     root: str
         Root of the dataset.
     uri: str
-        The video, as the videos table names it; a path may be relative.
+        The video, as the videos table names it; a path may be relative, and an address signed.
     """
     from jobs.index_run import new_run_id  # the import takes seconds: only if needed
     from jobs.run_preview import counted, printable
     from pipeline.erasure import commits_of, erase
     from pipeline.index_session import open_for_index
-    from pipeline.local_uri import FILE_SCHEME, S3_SCHEME, to_uri
+    from pipeline.local_uri import FILE_SCHEME, to_uri
+    from pipeline.remote_names import is_on_web, is_remote
     from pipeline.settings import CommitSettings
+    from pipeline.signed_urls import web_address
     from pipeline.store import open_store
 
-    is_uri = uri.startswith((S3_SCHEME, FILE_SCHEME))
-    opened, name = open_store(root, store), uri if is_uri else to_uri(uri)
+    if is_on_web(uri):
+        name = web_address(uri).uri
+    else:
+        name = uri if is_remote(uri) or uri.startswith(FILE_SCHEME) else to_uri(uri)
+    opened = open_store(root, store)
     commits_of(opened, name)  # before anything is written: a mistyped root must not become one
     lease_s = CommitSettings().lease_s
     with open_for_index(opened, run_id=new_run_id(), lease_s=lease_s) as session:

@@ -84,12 +84,14 @@ def index(
     Parameters
     ----------
     source: str
-        Files, folders, globs, s3:// objects or prefixes. A folder or prefix gives its files of
-        known video extensions.
+        Files, folders, globs, objects or prefixes (s3://, gs://, az://), https:// addresses. A
+        folder or prefix gives its files of known video extensions. What signs an address is stored
+        nowhere.
     manifest: tuple[str, ...]
         File or s3:// object that names videos; may be given several times. Text (.txt, .list): one
-        path or s3:// object a line. CSV or Parquet: column uri, and for objects etag and
-        size_bytes, which save a request each. Paths are relative to the manifest's folder.
+        path, object or https:// address a line. CSV or Parquet: column uri, and for what is
+        on no disk etag and size_bytes, which save a request each; prompt, which is asked of that
+        video in place of --prompt. Paths are relative to the manifest's folder.
     out: str
         Root of the dataset, a folder or s3://bucket/prefix; made if it is not there.
     config: Path

@@ -24,7 +24,7 @@ from pipeline.pools import size_pools
 from pipeline.progress import Progress
 from pipeline.records import VideoRef
 from pipeline.run_plan import plan_run
-from pipeline.runs import COMPLETED, INTERRUPTED, RunRecord, note_settings, noting_run
+from pipeline.runs import COMPLETED, INTERRUPTED, RunRecord, note_prompts, note_settings, noting_run
 from pipeline.settings import IndexSettings
 from pipeline.store import Store
 
@@ -134,6 +134,7 @@ class IndexRun:
                     self._interruption.check()
                     left = undone(window)
                     self.progress.compared(0, len(window) - len(left))
+                    note_prompts(session, self.plan.identity, left)
                     index_videos(
                         left,
                         plan=plan,

@@ -70,8 +70,8 @@ def nightly(
     Parameters
     ----------
     source: tuple[str, ...]
-        Files, folders, globs, s3:// objects or prefixes; may be given several times. Of folders and
-        prefixes it is noted which videos are gone.
+        Files, folders, globs, objects or prefixes (s3://, gs://, az://), https:// addresses; may be
+        given several times. Of folders and prefixes it is noted which videos are gone.
     manifest: tuple[str, ...]
         File or s3:// object that names videos, as for index; may be given several times. It is not
         noted which of them are gone.

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from flexivideo.errors import SettingsError
+from flexivideo.errors import SettingsError, StoreError
 from jobs.display import choose_display
 from jobs.index_run import IndexRun
 from jobs.run_preview import RunPreview
+from pipeline.identity import video_id
 from pipeline.known_videos import ended_otherwise, newest_settings, standing
 from pipeline.outcomes import ErrorKind, Status
+from pipeline.records import VideoRef
 from pipeline.runs import COMPLETED
 from pipeline.sources import located
 from pipeline.store import open_store
@@ -50,7 +52,8 @@ def run_retry(
     display = choose_display(as_json=as_json, console=console)
     run = IndexRun(opened, settings, display)
     chosen = ended_otherwise(connection, statuses=statuses or NOT_WELL, kinds=kinds)
-    refs = [ref for uri in chosen if (ref := located(uri, settings.store)) is not None]
+    refs = [ref for uri in chosen if (ref := _now(uri, settings.store)) is not None]
+    refs = [replace(ref, prompt=chosen[ref.uri]) for ref in refs]
     well = standing(connection, refs)  # in the version that is there now
     run.progress.compared(len(refs), len(well))
     preview = RunPreview(
@@ -69,6 +72,20 @@ def run_retry(
             record.ended = ended = run.index(session, [left], undone=lambda window: window)
     display.summary(run.progress.snapshot(), ended, opened.root)
     return int(ended != COMPLETED)
+
+
+def _now(uri: str, store: StoreSettings) -> VideoRef | None:
+    """A video in its present version; None if it is gone.
+
+    One that is refused ends as a row that says so: its address may have to be signed, and what
+    signed it was not kept.
+    """
+    try:
+        return located(uri, store)
+    except StoreError as error:
+        if error.error_kind != ErrorKind.SOURCE_DENIED:
+            raise
+        return VideoRef(uri=uri, version="", video_id=video_id(uri, ""), size_bytes=None)
 
 
 def _check(option: str, given: Sequence[str], known: Iterable[str]) -> None:

@@ -32,6 +32,7 @@ class CompleteVideo:
         uri: where it was listed.
         version: in which version.
         outcome: its ``OUTCOME_TYPE`` as a dictionary, captions taken into account.
+        prompt: what the model was asked of it alone; None: what it was asked of the others.
         n_caption_tokens: of all its captions.
     """
 
@@ -43,17 +44,18 @@ class CompleteVideo:
         outcome: dict[str, Any],
         spool: "_Spool",
         *,
+        prompt: str | None,
         n_caption_tokens: int = 0,
     ) -> None:
         self.video_id, self.uri, self.version = video_id, uri, version
-        self.outcome, self._spool = outcome, spool
+        self.outcome, self._spool, self.prompt = outcome, spool, prompt
         self.n_caption_tokens = n_caption_tokens
 
     @classmethod
     def lost(cls, ref: VideoRef, *, passes: int) -> "CompleteVideo":
         """A video whose rows never all arrived; no limits of its decode are to blame."""
         outcome = outcome_of(lost_rows(passes), n_tries=passes, limits_id=NO_LIMITS)
-        return cls(ref.video_id, ref.uri, ref.version, outcome, _Spool())
+        return cls(ref.video_id, ref.uri, ref.version, outcome, _Spool(), prompt=ref.prompt)
 
     @property
     def twin(self) -> Twin | None:
@@ -145,6 +147,7 @@ class Assembler:
             row["version"][0].as_py(),
             attempt.final_outcome(),
             spool,
+            prompt=row["prompt"][0].as_py(),
             n_caption_tokens=attempt.n_caption_tokens(),
         )
 

@@ -66,7 +66,7 @@ class CaptionKeeper:
             return
         self._last_s = now_s
         for video_id, uri, batches in assembler.unkept(begun_before_s=now_s - self._every_s):
-            rows = list(_kept_rows(video_id, batches))
+            rows = list(_kept_rows(batches))
             path = part_path(uri, video_id, self._captioner, secrets.token_hex(4))
             if rows and write_part(self._store, path, KEPT_SCHEMA, rows):
                 self.parts.setdefault(video_id, []).append(path)
@@ -79,11 +79,11 @@ class CaptionKeeper:
                     self._store.delete(path)
 
 
-def _kept_rows(video_id: str, batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+def _kept_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
     for batch in batches:
         for row in batch.to_pylist():
             if row["caption_status"] != CaptionStatus.ERROR:
-                yield row | {"clip_key": clip_key(video_id, row["scenes"])}
+                yield row | {"clip_key": clip_key(row)}
 
 
 def _found(store: Store, identity: RunIdentity) -> Mapping[str, list[str]]:

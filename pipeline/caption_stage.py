@@ -6,6 +6,8 @@ share a forward pass is the engine's matter (``flexivideo.captioning``); rows of
 through as they are, and a clip whose caption an earlier run kept gets that one.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +15,12 @@ import pyarrow as pa
 import torch
 
 from flexivideo.captioning import CaptionEngine, CaptionResult
+from flexivideo.errors import SettingsError
+from flexivideo.scene_patches import ClipInput
 from flexivideo.visual_spec import checkpoint_folder
 from pipeline.clip_inputs import clip_inputs
-from pipeline.kept_captions import Kept, KeptCaptions
+from pipeline.kept_captions import KEY_COLUMNS, Kept, KeptCaptions
+from pipeline.outcomes import CaptionStatus
 from pipeline.records import CAPTION_FIELDS, CAPTIONED_SCHEMA, PIXEL_FIELDS
 from pipeline.settings import CaptionSettings
 from pipeline.worker_time import Stopwatch, WorkerTime
@@ -29,7 +34,7 @@ class CaptionPlan:
 
     Attributes:
         settings: the model and its batches.
-        prompt: what the model is asked, resolved.
+        prompt: what the model is asked, resolved, of videos that have no prompt of their own.
         max_pixels: most pixels of a frame as the model sees it; None: the checkpoint's.
         kept: captions of earlier runs; None: none.
         revision: commit of the model hub's repository that the run was planned with; None: a
@@ -73,12 +78,8 @@ class CaptionStage:
         watch = Stopwatch()
         captions = self._kept_captions(rows)
         new = [number for number, caption in enumerate(captions) if caption is None]
-        results = self._engine.caption(
-            clip_inputs(rows.take(pa.array(new, pa.int64()))),
-            prompt=self._plan.prompt,
-            max_new_tokens=self._plan.settings.max_new_tokens,
-            max_batch_tokens=self._plan.settings.batch_tokens,
-        )
+        clips = rows.take(pa.array(new, pa.int64()))
+        results = self._captioned(clip_inputs(clips), clips["prompt"].to_pylist())
         spent, n_clips = watch.read(), max(len(results), 1)
         each = WorkerTime(busy_s=spent.busy_s / n_clips, cpu_s=spent.cpu_s / n_clips)
         for number, result in zip(new, results, strict=True):
@@ -93,11 +94,48 @@ class CaptionStage:
         ]
 
     def _kept_caption(self, rows: pa.Table, number: int) -> dict[str, Any] | None:
-        video_id = rows["video_id"][number].as_py()
-        if self._kept is None or not self._kept.knows(video_id):
+        if self._kept is None or not self._kept.knows(rows["video_id"][number].as_py()):
             return None
-        kept = self._kept.of(video_id, rows["scenes"][number].as_py())
+        kept = self._kept.of({name: rows[name][number].as_py() for name in KEY_COLUMNS})
         return None if kept is None else kept | _NO_TIME
+
+    def _captioned(
+        self, clips: Sequence[ClipInput], prompts: Sequence[str | None]
+    ) -> list[CaptionResult]:
+        """The clips' results, in order; those that are asked the same share batches."""
+        of_prompts: dict[str | None, list[int]] = defaultdict(list)
+        for index, prompt in enumerate(prompts):
+            of_prompts[prompt].append(index)
+        results = dict[int, CaptionResult]()
+        for prompt, indices in of_prompts.items():
+            answers = self._asked([clips[index] for index in indices], prompt)
+            results |= zip(indices, answers, strict=True)
+        return [results[index] for index in range(len(clips))]
+
+    def _asked(self, clips: Sequence[ClipInput], prompt: str | None) -> Sequence[CaptionResult]:
+        try:
+            return self._engine.caption(
+                clips,
+                prompt=self._plan.prompt if prompt is None else prompt,
+                max_new_tokens=self._plan.settings.max_new_tokens,
+                max_batch_tokens=self._plan.settings.batch_tokens,
+            )
+        except SettingsError as error:
+            if prompt is None:
+                raise
+            # One video's prompt that leaves no room for a clip is no matter of the others.
+            return [_no_caption(str(error)) for _ in clips]
+
+
+def _no_caption(why: str) -> CaptionResult:
+    return CaptionResult(
+        caption=None,
+        status=CaptionStatus.ERROR,
+        n_caption_tokens=0,
+        n_visual_tokens=0,
+        embedding=None,
+        error_message=why,
+    )
 
 
 _NO_TIME = {"caption_busy_s": 0.0, "caption_cpu_s": 0.0}

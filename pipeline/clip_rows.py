@@ -65,6 +65,7 @@ def _row(
         "video_id": ref.video_id,
         "attempt": attempt,
         "row_index": row_index,
+        "prompt": ref.prompt,
         "decode_busy_s": spent.busy_s,
         "decode_cpu_s": spent.cpu_s,
     }

@@ -79,7 +79,9 @@ class CommitParts:
             for video in videos:
                 is_segmented = video.outcome.get("scenes_commit_id") is not None
                 for row in self._clip_rows(video):
-                    self._write_clip(row, leftovers, with_scenes=not is_segmented)
+                    self._write_clip(
+                        row, self._asked(video), leftovers, with_scenes=not is_segmented
+                    )
             for table, writer in self._writers.items():
                 self._publish(writer, self._paths[table])
                 leftovers.callback(self._store.delete, self._paths[table])
@@ -91,6 +93,10 @@ class CommitParts:
             except LeaseLost:
                 data.close()
                 raise
+
+    def _asked(self, video: CompleteVideo) -> RunIdentity:
+        """The ids that a video's rows stand under."""
+        return self._about.identity.asking(video.prompt)
 
     def _publish(self, writer: PartWriter, path: str) -> None:
         if not writer.publish(path):
@@ -111,7 +117,7 @@ class CommitParts:
         if video.twin is not None:
             columns = twin_video(self._stored, video.twin) | {"scenes_commit_id": None}
         outcome = {name: value for name, value in columns.items() if name in VIDEOS.names}
-        identity = self._about.identity
+        identity = self._asked(video)
         return (
             {"limits_id": identity.limits_id}
             | outcome
@@ -125,14 +131,22 @@ class CommitParts:
                 "packing_id": identity.packing_id,
                 "model_id": identity.model_id,
                 "prompt_id": identity.prompt_id,
+                "prompt": video.prompt,
                 "commit_id": self._commit,
                 "scenes_commit_id": outcome.get("scenes_commit_id") or self._commit,
                 "committed_at": self._now,
             }
         )
 
-    def _write_clip(self, row: dict[str, Any], leftovers: ExitStack, *, with_scenes: bool) -> None:
-        identity, video, clip = self._about.identity, row["video_id"], row["clip"]
+    def _write_clip(
+        self,
+        row: dict[str, Any],
+        identity: RunIdentity,
+        leftovers: ExitStack,
+        *,
+        with_scenes: bool,
+    ) -> None:
+        video, clip = row["video_id"], row["clip"]
         key = {
             "video_id": video,
             "commit_id": self._commit,

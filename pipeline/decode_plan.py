@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from flexivideo.visual_spec import VisualSpec
+from pipeline.records import VideoRef
+from pipeline.sealing import Seal, own_seal
 from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
 from pipeline.store_settings import StoreSettings
 
@@ -45,6 +47,7 @@ class DecodePlan:
         store: how object stores are reached.
         root: dataset that holds the scenes of videos which are segmented already.
         root_store: how its store is reached.
+        seal: opens what signs the requests for videos.
     """
 
     segmentation: Segmentation
@@ -55,10 +58,17 @@ class DecodePlan:
     store: StoreSettings = field(default_factory=StoreSettings)
     root: str | None = None
     root_store: StoreSettings = field(default_factory=StoreSettings)
+    seal: Seal = field(default_factory=own_seal)
+
+    def unsealed(self, ref: VideoRef) -> VideoRef:
+        """The reference for whoever reads the video, and nobody else."""
+        if ref.signed_query is None:
+            return ref
+        return replace(ref, signed_query=self.seal.open(ref.signed_query))
 
     def to_json(self) -> str:
         """As JSON text; :meth:`from_json` reads it back equal."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self) | {"seal": self.seal.key})
 
     @classmethod
     def from_json(cls, text: str) -> "DecodePlan":
@@ -73,4 +83,5 @@ class DecodePlan:
             store=StoreSettings(**parts["store"]),
             root=parts["root"],
             root_store=StoreSettings(**parts["root_store"]),
+            seal=Seal(parts["seal"]),
         )

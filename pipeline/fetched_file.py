@@ -58,7 +58,9 @@ class FetchedFile(io.RawIOBase):
         fetch: Fetch,
         size_bytes: int,
         beat: Callable[[], None],
+        *,
         reading: Reading | None = None,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         """Ask for the first blocks.
 
@@ -68,12 +70,13 @@ class FetchedFile(io.RawIOBase):
             size_bytes: how many there are.
             beat: called while somebody waits.
             reading: in which steps; what it takes is counted there.
+            done: called when nothing more will be fetched.
 
         Raises:
             SourceUnavailable: if there is no folder for temporary files.
         """
         super().__init__()
-        self._fetch, self._size_bytes, self._beat = fetch, size_bytes, beat
+        self._fetch, self._size_bytes, self._beat, self._done = fetch, size_bytes, beat, done
         self._reading = reading or Reading()
         try:
             self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this file
@@ -129,6 +132,7 @@ class FetchedFile(io.RawIOBase):
         if not self.closed:
             for future in self._coming.values():
                 future.cancel()
+            self._done()
             self._kept.close()
         super().close()
 

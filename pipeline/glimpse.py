@@ -114,7 +114,9 @@ def glimpse_rows(
     seen: dict[str, Any] = {}
     limit_mib, store = plan.decode.max_size_mib, plan.store
     try:
-        source = open_source(ref, max_size_mib=limit_mib, store=store, beat=beat, reading=reading)
+        source = open_source(
+            plan.unsealed(ref), max_size_mib=limit_mib, store=store, beat=beat, reading=reading
+        )
         with source as file:
             seen |= _header(file, plan)
             seen["open_cpu_s"] = time.process_time() - began_s

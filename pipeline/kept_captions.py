@@ -4,11 +4,12 @@ They lie under the root as parts that no table knows, so no reader sees them:
 
     under_way/<digest of the uri>/<video_id>-<captioner>-<nonce>.parquet
 
-A row is found by what its caption was made from: the video in its version, the settings, and the
-bounds of its scenes. So it may be lost or doubled, and the dataset is the same in the end.
+A row is found by what its caption was made from: the video in its version, the settings, a prompt
+of the video's own, and the bounds of its scenes. So it may be lost or doubled, and the dataset is
+the same in the end.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipeline.store_settings import StoreSettings
 
 __all__ = [
     "KEPT_SCHEMA",
+    "KEY_COLUMNS",
     "UNDER_WAY",
     "Kept",
     "KeptCaptions",
@@ -35,6 +37,9 @@ __all__ = [
 ]
 
 UNDER_WAY = "under_way"
+
+# What a caption was made from, beside the settings.
+KEY_COLUMNS = ("video_id", "prompt", "scenes")
 
 # What it took is the matter of the run that made it.
 TIMES = ("caption_busy_s", "caption_cpu_s")
@@ -88,10 +93,12 @@ def captioner_id(identity: RunIdentity) -> str:
     return digest("captioner", *ids)
 
 
-def clip_key(video_id: str, scenes: Iterable[Mapping[str, Any]]) -> str:
-    """What a clip's caption was made from, beside the settings."""
-    bounds = (scene[name] for scene in scenes for name in ("start_pts", "end_pts", "n_frames"))
-    return digest("clip", video_id, *bounds)
+def clip_key(row: Mapping[str, Any]) -> str:
+    """What the caption of a clip's row was made from, beside the settings."""
+    bounds = (
+        scene[name] for scene in row["scenes"] for name in ("start_pts", "end_pts", "n_frames")
+    )
+    return digest("clip", row["video_id"], row["prompt"], *bounds)
 
 
 def _in_name(path: str) -> list[str]:
@@ -110,11 +117,16 @@ class KeptCaptions:
         """Whether anything was kept of a video."""
         return video_id in self._parts
 
-    def of(self, video_id: str, scenes: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-        """Caption and vector of a clip of a video that it knows; None if they were not kept."""
-        if video_id != self._video_id:
-            self._video_id, self._rows = video_id, dict(self._read(video_id))
-        return self._rows.get(clip_key(video_id, scenes))
+    def of(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Caption and vector of a clip of a video that it knows; None if they were not kept.
+
+        Args:
+            row: of :data:`KEY_COLUMNS`.
+        """
+        if row["video_id"] != self._video_id:
+            self._video_id = row["video_id"]
+            self._rows = dict(self._read(row["video_id"]))
+        return self._rows.get(clip_key(row))
 
     def _read(self, video_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for path in self._parts[video_id]:

@@ -39,8 +39,8 @@ def standing(connection: duckdb.DuckDBPyConnection, refs: Sequence[VideoRef]) ->
 
 def ended_otherwise(
     connection: duckdb.DuckDBPyConnection, *, statuses: Sequence[str], kinds: Sequence[str]
-) -> list[str]:
-    """URIs of the videos that are there and ended so, sorted.
+) -> dict[str, str | None]:
+    """URIs of the videos that are there and ended so, sorted, each with its own prompt or None.
 
     Args:
         connection: of ``pipeline.views.connect``.
@@ -48,10 +48,10 @@ def ended_otherwise(
         kinds: any of these as the error's kind; none: any at all.
     """
     rows = connection.execute(
-        """SELECT DISTINCT uri FROM videos
+        """SELECT uri, arg_max_null(prompt, commit_id) FROM videos
            WHERE source_deleted_at IS NULL AND status IN (SELECT unnest($statuses))
            AND (len($kinds) = 0 OR error_kind IN (SELECT unnest($kinds)))
-           ORDER BY uri""",
+           GROUP BY uri ORDER BY uri""",
         {"statuses": list(statuses), "kinds": list(kinds)},
     ).fetchall()
-    return [uri for (uri,) in rows]
+    return dict(rows)

@@ -7,13 +7,16 @@ version and no other. What it does not say is looked up, many objects at a time.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from flexivideo.errors import SettingsError, StoreError
 from pipeline.identity import video_id
-from pipeline.local_uri import S3_SCHEME
 from pipeline.manifests import ManifestLine
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
+from pipeline.remote_names import is_remote
+from pipeline.sealing import own_seal
+from pipeline.signed_urls import WebAddress
 from pipeline.sources import local_ref, located
 from pipeline.store_settings import StoreSettings
 
@@ -42,7 +45,7 @@ def manifest_refs(lines: Iterable[ManifestLine], store: StoreSettings) -> Iterat
     for line, found in _in_order(lines, store):
         if isinstance(found, VideoRef):
             answered = answered or not _is_given(line)
-            yield found
+            yield replace(found, prompt=line.prompt)
             continue
         if found.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
             answered = True
@@ -52,7 +55,7 @@ def manifest_refs(lines: Iterable[ManifestLine], store: StoreSettings) -> Iterat
                 f"{n_silent} objects of a manifest could not be looked up, and none could: "
                 f"{found.detail}; look at the network and the endpoint, then run again"
             )
-        yield _ref(line.uri, "", None)
+        yield _ref(line, "", None)
 
 
 def _in_order(
@@ -85,21 +88,26 @@ def _arrived(line: ManifestLine, found: Found | Future[Found]) -> tuple[Manifest
 
 def _is_given(line: ManifestLine) -> bool:
     """Whether no store need be asked. A size of 0 may mean that somebody did not know it."""
-    return not line.uri.startswith(S3_SCHEME) or bool(line.etag and line.size_bytes)
+    return not is_remote(line.uri) or bool(line.etag and line.size_bytes)
 
 
 def _found(line: ManifestLine, store: StoreSettings) -> Found:
-    if not line.uri.startswith(S3_SCHEME):
+    if not is_remote(line.uri):
         return local_ref(line.uri)
     if line.etag and line.size_bytes:
-        return _ref(line.uri, line.etag, line.size_bytes)
+        return _ref(line, line.etag, line.size_bytes)
     try:
-        return located(line.uri, store) or _ref(line.uri, "", None)
+        return located(WebAddress(line.uri, line.signed_query).url, store) or _ref(line, "", None)
     except StoreError as error:
         return error
 
 
-def _ref(uri: str, version: str, size_bytes: int | None) -> VideoRef:
+def _ref(line: ManifestLine, version: str, size_bytes: int | None) -> VideoRef:
     return VideoRef(
-        uri=uri, version=version, video_id=video_id(uri, version), size_bytes=size_bytes
+        uri=line.uri,
+        version=version,
+        video_id=video_id(line.uri, version),
+        size_bytes=size_bytes,
+        prompt=line.prompt,
+        signed_query=line.signed_query and own_seal().close(line.signed_query),
     )

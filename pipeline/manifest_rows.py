@@ -1,8 +1,9 @@
 """Manifests as files: the fields of each line of a text, CSV or Parquet file, as they are read.
 
     .txt, .list   one uri a line; blank lines and lines that begin with # are left out
-    .csv          with a header: uri, and where they are known etag and size_bytes
+    .csv          with a header: uri, and where they are known etag and size_bytes; prompt
     .parquet      the same columns
+    .json         an inventory of a bucket (pipeline/inventories.py)
 
 Other columns are not looked at, but for those that a later release will take: these are refused.
 Only the file as a whole is judged here. It is read bit by bit, so that it may be of any length.
@@ -11,6 +12,7 @@ Only the file as a whole is judged here. It is read bit by bit, so that it may b
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -18,13 +20,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flexivideo.errors import SettingsError, StoreError
+from pipeline.inventories import inventory_rows
 from pipeline.local_uri import S3_SCHEME
+from pipeline.remote_names import is_remote
+from pipeline.signed_urls import shown
 from pipeline.store_settings import StoreSettings
 
 __all__ = ["Row", "manifest_rows"]
 
-URI, OPTIONAL = "uri", ("etag", "size_bytes")
-RESERVED = ("start_s", "end_s", "prompt")
+INVENTORY = ".json"
+URI, OPTIONAL = "uri", ("etag", "size_bytes", "prompt")
+RESERVED = ("start_s", "end_s")
 
 # What Parquet is read in, so that one row group of a million lines takes no memory either.
 BATCH_ROWS, BUFFER_BYTES = 4096, 1 << 20
@@ -33,25 +39,35 @@ BATCH_ROWS, BUFFER_BYTES = 4096, 1 << 20
 Row = tuple[int, Mapping[str, Any] | str]
 
 
-def manifest_rows(source: str, store: StoreSettings) -> Iterator[Row]:
+def manifest_rows(source: str, store: StoreSettings, left: Counter[str]) -> Iterator[Row]:
     """The rows of a manifest, in its order.
 
     Args:
         source: path or ``s3://bucket/key`` of the file.
         store: how object stores are reached.
+        left: counts what an inventory holds that is no video, by extension.
 
     Raises:
         SettingsError: if the file is of another kind, is not there, cannot be read or has other
             columns than are known.
     """
-    rows = _KINDS.get(os.path.splitext(source)[1].lower())
-    if rows is None:
+    if is_remote(source) and not source.startswith(S3_SCHEME):
         raise SettingsError(
-            f"manifest {source!r} is of no known kind; expected one of {', '.join(_KINDS)}"
+            f"manifest {shown(source)} is in no place that manifests are read from; expected a "
+            f"file of this machine or an s3:// object: fetch it first"
+        )
+    kind = os.path.splitext(source)[1].lower()
+    if kind not in (*_KINDS, INVENTORY):
+        raise SettingsError(
+            f"manifest {source!r} is of no known kind; expected one of "
+            f"{', '.join((*_KINDS, INVENTORY))}"
         )
     try:
         with _opened(source, store) as file:
-            yield from rows(file, source)
+            if kind == INVENTORY:
+                yield from inventory_rows(file, source, lambda uri: _opened(uri, store), left)
+            else:
+                yield from _KINDS[kind](file, source)
     except FileNotFoundError as error:
         raise SettingsError(
             f"manifest {source!r} is not there; expected a file of this machine or an s3:// object"
@@ -61,7 +77,7 @@ def manifest_rows(source: str, store: StoreSettings) -> Iterator[Row]:
             f"manifest {source!r} cannot be read: {error.detail}; look at the store and the "
             f"credentials, then run again"
         ) from error
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, EOFError, csv.Error, pa.ArrowException) as error:
         raise SettingsError(
             f"manifest {source!r} cannot be read: {error}; expected a whole file of the kind that "
             f"its name says: make it anew"
@@ -135,7 +151,7 @@ def _columns(names: Sequence[str], source: str) -> dict[str, int]:
     if reserved:
         raise SettingsError(
             f"manifest {source!r} has the columns {', '.join(reserved)}, which this release does "
-            f"not take yet: leave them out to index whole videos with one prompt"
+            f"not take yet: leave them out to index whole videos"
         )
     wanted = {name: place for place, name in enumerate(names) if name in (URI, *OPTIONAL)}
     if URI not in wanted or any(names.count(name) > 1 for name in wanted):

@@ -2,12 +2,8 @@
 
 By s3fs, which is built anew in each process from settings that hold no secret: credentials come
 from the environment, a profile or the machine's role, as for every tool of that store.
-
-What fails is asked for again, after longer and longer waits; what was refused, or has changed
-meanwhile, is not.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -26,11 +22,10 @@ from fsspec.asyn import sync
 from flexivideo.errors import SettingsError, StoreError
 from pipeline.local_uri import S3_SCHEME
 from pipeline.outcomes import ErrorKind
+from pipeline.patience import TRIES, TornReply, patiently
 from pipeline.store_settings import StoreSettings
 
 __all__ = [
-    "PATIENT_TRIES",
-    "TornReply",
     "ask",
     "bucket_and_key",
     "filesystem",
@@ -38,12 +33,6 @@ __all__ = [
     "tried",
     "unquoted",
 ]
-
-# Of one request; together they wait for 3 s.
-TRIES, FIRST_WAIT_S = 5, 0.2
-
-# Of a request for the dataset itself, without which nothing goes on: 50 s.
-PATIENT_TRIES = 9
 
 # No layer below tries again on its own: the tries would multiply.
 CLIENT = {"connect_timeout": 3, "read_timeout": 10, "retries": {"total_max_attempts": 1}}
@@ -62,10 +51,6 @@ MISTAKES = (ParamValidationError, ProfileNotFound)
 FAILURES = (OSError, ValueError, BotoCoreError, ClientError, aiohttp.ClientError)
 
 Answer = TypeVar("Answer")
-
-
-class TornReply(OSError):
-    """A reply that is not what was asked for."""
 
 
 def ask(
@@ -97,19 +82,16 @@ async def tried(uri: str, attempt: Callable[[], Awaitable[Answer]], tries: int =
         StoreError: if it cannot help, or did not.
         SettingsError: if no store could answer that.
     """
-    for failures in range(tries):
-        if failures:
-            await asyncio.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
-        try:
-            return await attempt()
-        except MISTAKES as error:
-            raise SettingsError(f"{uri!r} cannot be asked for: {error}") from error
-        except FAILURES as error:
-            failure = _failure(error, uri)
-            if failure.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
-                raise failure from error
-            last, cause = failure, error
-    raise last from cause
+    return await patiently(lambda: _judged(uri, attempt), tries)
+
+
+async def _judged(uri: str, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+    try:
+        return await attempt()
+    except MISTAKES as error:
+        raise SettingsError(f"{uri!r} cannot be asked for: {error}") from error
+    except FAILURES as error:
+        raise _failure(error, uri) from error
 
 
 def if_there(asked: Callable[[], Answer]) -> Answer | None:

@@ -17,8 +17,6 @@ from fsspec.asyn import sync
 
 from pipeline.local_uri import S3_SCHEME
 from pipeline.object_requests import (
-    PATIENT_TRIES,
-    TornReply,
     ask,
     bucket_and_key,
     filesystem,
@@ -26,6 +24,7 @@ from pipeline.object_requests import (
     tried,
     unquoted,
 )
+from pipeline.patience import PATIENT_TRIES, TornReply
 from pipeline.store_settings import StoreSettings
 
 __all__ = [

@@ -78,6 +78,9 @@ class VideoRef:
         known_scenes: the scenes that its frames are cut into; None: by ATS.
         twin: whose rows are taken over if the bytes are the same; None: nobody's.
         modified_at_s: when this version was put there, seconds since 1970 UTC; None: unknown.
+        prompt: what the model is asked of this video; None: what it is asked of the others.
+        signed_query: what signs the request for it, sealed for the way to whoever reads it
+            (``pipeline.sealing``); None: nothing does.
     """
 
     uri: str
@@ -88,6 +91,8 @@ class VideoRef:
     known_scenes: tuple[KnownScene, ...] | None = None
     twin: Twin | None = None
     modified_at_s: float | None = None
+    prompt: str | None = None
+    signed_query: str | None = None
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "VideoRef":
@@ -118,6 +123,8 @@ REF_SCHEMA = pa.schema(
         pa.field("scenes_commit_id", pa.string()),
         pa.field("known_scenes", pa.list_(KNOWN_SCENE_TYPE)),
         pa.field("twin", TWIN_TYPE),
+        pa.field("prompt", pa.string()),
+        pa.field("signed_query", pa.string()),
     ]
 )
 
@@ -195,6 +202,7 @@ _KEY_FIELDS = [
     pa.field("video_id", pa.string(), nullable=False),
     pa.field("attempt", pa.string(), nullable=False),
     pa.field("row_index", pa.int32(), nullable=False),
+    pa.field("prompt", pa.string()),  # of this video alone; null: the run's
     pa.field("kind", pa.string(), nullable=False),  # "clip" or "video"
     pa.field("clip", CLIP_TYPE),
     pa.field("scenes", pa.list_(SCENE_TYPE)),

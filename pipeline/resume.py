@@ -63,12 +63,17 @@ class Resume:
         if self._connection is None:
             return list(refs)
         columns = {name: [getattr(ref, name) for ref in refs] for name in ("video_id", "version")}
+        ids = {
+            prompt: self._identity.asking(prompt).prompt_id for prompt in {r.prompt for r in refs}
+        }
+        columns["prompt_id"] = [ids[ref.prompt] for ref in refs]
         self._connection.register("listed", pa.table(columns))
         left = self._connection.execute(
             """SELECT listed.video_id, scenes_commit_id, twins.video_id, commit_id, content_digest
-               FROM listed ANTI JOIN done USING (video_id)
+               FROM listed ANTI JOIN done USING (video_id, prompt_id)
                LEFT JOIN segmented ON segmented.video_id = listed.video_id
-               LEFT JOIN twins ON twins.version = listed.version"""
+               LEFT JOIN twins ON twins.version = listed.version
+                    AND twins.prompt_id = listed.prompt_id"""
         ).fetchall()
         self._connection.unregister("listed")
         known = {video_id: rest for video_id, *rest in left}
@@ -110,15 +115,14 @@ def _as_known(
 
 def _remember_done(connection: duckdb.DuckDBPyConnection, identity: RunIdentity) -> None:
     connection.execute(
-        """CREATE TEMP TABLE done AS SELECT video_id FROM videos
-           WHERE segmenter_id = ? AND packing_id = ? AND model_id = ? AND prompt_id = ?
+        """CREATE TEMP TABLE done AS SELECT video_id, prompt_id FROM videos
+           WHERE segmenter_id = ? AND packing_id = ? AND model_id = ?
            AND NOT list_has_any([status, error_kind], ?)
            AND (limits_id = ? OR NOT list_has_any([status, error_kind], ?))""",
         [
             identity.segmenter_id,
             identity.packing_id,
             identity.model_id,
-            identity.prompt_id,
             sorted(TRIED_AGAIN),
             identity.limits_id,
             sorted(ENDED_BY_LIMITS),
@@ -142,19 +146,17 @@ def _remember_twins(
     # An object keeps its version when it is renamed, mostly; whether it is the same, bytes tell.
     connection.execute(
         """CREATE TEMP TABLE twins AS
-           SELECT version, max_by(video_id, commit_id) AS video_id,
+           SELECT version, prompt_id, max_by(video_id, commit_id) AS video_id,
                   max_by(content_digest, commit_id) AS content_digest, max(commit_id) AS commit_id
            FROM videos
            WHERE $wanted AND status = $status AND content_digest IS NOT NULL AND version <> ''
            AND segmenter_id = $segmenter AND packing_id = $packing AND model_id = $model
-           AND prompt_id = $prompt
-           GROUP BY version""",
+           GROUP BY version, prompt_id""",
         {
             "wanted": wanted,
             "status": Status.SUCCESS,
             "segmenter": identity.segmenter_id,
             "packing": identity.packing_id,
             "model": identity.model_id,
-            "prompt": identity.prompt_id,
         },
     )

@@ -1,7 +1,7 @@
 """The settings ids under which a run's results stand, and what each stands for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.identity import settings_id
 
@@ -26,6 +26,14 @@ class RunIdentity:
     prompt_id: str
     limits_id: str
     meanings: Mapping[str, Mapping[str, object]]
+
+    def asking(self, prompt: str | None) -> "RunIdentity":
+        """Identity of a video that is asked something of its own; None: what the others are."""
+        if prompt is None:
+            return self
+        meaning = {**self.meanings[self.prompt_id], "prompt": prompt}
+        own_id = settings_id("prompt", meaning)
+        return replace(self, prompt_id=own_id, meanings={**self.meanings, own_id: meaning})
 
     @classmethod
     def of(

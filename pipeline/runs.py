@@ -3,7 +3,7 @@
 import json
 import platform
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pipeline.index_session import IndexSession
 from pipeline.progress import Progress, Snapshot
+from pipeline.records import VideoRef
 from pipeline.run_identity import RunIdentity
 from pipeline.schemas import RUNS, SETTINGS
 from pipeline.settings import IndexSettings
@@ -22,6 +23,7 @@ __all__ = [
     "INTERRUPTED",
     "KILLED",
     "RunRecord",
+    "note_prompts",
     "note_settings",
     "noting_run",
     "package_versions",
@@ -99,7 +101,18 @@ def _note_killed(session: IndexSession) -> None:
 
 def note_settings(session: IndexSession, identity: RunIdentity) -> None:
     """Write what each id of this run stands for, where that is not written yet."""
-    for settings_id, meaning in identity.meanings.items():
+    _note_meanings(session, identity.meanings)
+
+
+def note_prompts(session: IndexSession, identity: RunIdentity, refs: Iterable[VideoRef]) -> None:
+    """... and what those of videos do that are asked something of their own."""
+    for prompt in sorted({ref.prompt for ref in refs if ref.prompt is not None}):
+        own = identity.asking(prompt)
+        _note_meanings(session, {own.prompt_id: own.meanings[own.prompt_id]})
+
+
+def _note_meanings(session: IndexSession, meanings: Mapping[str, Mapping[str, object]]) -> None:
+    for settings_id, meaning in meanings.items():
         row: dict[str, object] = {
             "settings_id": settings_id,
             "kind": settings_id.partition("-")[0],

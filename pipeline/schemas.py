@@ -78,6 +78,7 @@ VIDEOS = _schema(
     _column("packing_id", pa.string(), "how scenes became clips; see settings"),
     _MODEL_ID,
     _PROMPT_ID,
+    _column("prompt", pa.string(), "asked of this video alone; null: what the run asks", null=True),
     _column("limits_id", pa.string(), "limits of the decode; see settings; limits-none: lost"),
     _COMMIT_ID,
     _column("scenes_commit_id", pa.string(), "commit that wrote the scenes; older if re-captioned"),

@@ -8,9 +8,12 @@ from typing import Any, BinaryIO
 
 from flexivideo.errors import SourceUnavailable, VideoRejected
 from pipeline.fetched_file import Reading
-from pipeline.local_uri import S3_SCHEME, to_path
+from pipeline.local_uri import to_path
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
+from pipeline.remote_names import is_remote
+from pipeline.signed_urls import WebAddress
+from pipeline.source_kinds import source_kind, why_absent
 from pipeline.sources import disk_version
 from pipeline.store_settings import StoreSettings
 
@@ -44,7 +47,7 @@ def open_source(
     """Open what a reference names; a read that fails raises SourceUnavailable.
 
     Args:
-        ref: a file of this machine or an object.
+        ref: a file of this machine or an object, with what signs it in the clear.
         max_size_mib: largest that is read; None: any.
         store: how object stores are reached.
         beat: called while bytes are waited for.
@@ -55,14 +58,13 @@ def open_source(
         SourceUnavailable: if it is gone, may not be read, or is not the version that was listed.
         VideoRejected: if it is no file, is empty, or is larger than the settings allow.
     """
-    if ref.uri.startswith(S3_SCHEME):
-        # With s3fs, which files do not need.
-        from pipeline.object_sources import object_file, why_absent
-
+    kind = source_kind(ref.uri)
+    if kind is not None:
         if not ref.version:
-            raise why_absent(ref, store, beat)
+            name = WebAddress(ref.uri, ref.signed_query).url
+            raise why_absent(ref, lambda: kind.located(name, store), beat)
         _check_size(ref.size_bytes or 0, max_size_mib)
-        return object_file(ref, store, beat, reading)
+        return kind.opened(ref, store, beat, reading)
     file = _open_file(ref)
     try:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -112,12 +114,12 @@ def _open_at_once(path: str, flags: int) -> int:
 def check_version(file: BinaryIO, ref: VideoRef) -> None:
     """Whether an open file still is the listed version: asked before and after it is read.
 
-    Of an object no other version is ever read.
+    Of what is not on a disk no other version is ever read.
 
     Raises:
         SourceUnavailable: if it is not.
     """
-    if ref.uri.startswith(S3_SCHEME):
+    if is_remote(ref.uri):
         return
     version = disk_version(os.fstat(file.fileno()))
     if version != ref.version:

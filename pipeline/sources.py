@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from flexivideo.errors import SettingsError
 from pipeline.given_videos import GivenVideos
 from pipeline.identity import video_id
-from pipeline.local_uri import S3_SCHEME, to_path, to_uri
+from pipeline.local_uri import to_path, to_uri
 from pipeline.manifests import manifest_lines
 from pipeline.records import VideoRef
+from pipeline.remote_names import is_on_web, is_remote, remote_name
+from pipeline.source_kinds import source_kind
 from pipeline.store_settings import StoreSettings
 from pipeline.video_extensions import extension, is_video
 
@@ -30,8 +32,8 @@ class Listing:
     """The videos under some sources, listed as they are asked for.
 
     Attributes:
-        left: after iteration, extension to number of files that folders held and that were left
-            because no video is known under that extension.
+        left: after iteration, extension to number of files that folders and inventories held and
+            that were left because no video is known under that extension.
         unreadable: after iteration, folders that could not be listed, each with the reason.
         unusable: after iteration, rows of manifests that name no video, each with the reason.
         folders: after iteration, what the URIs begin with of which all videos were listed.
@@ -53,7 +55,7 @@ class Listing:
         """Check each path first, so that a mistyped name stops the run before it starts.
 
         Args:
-            sources: files, folders, globs, ``s3://`` objects and prefixes.
+            sources: files, folders, globs, ``s3://`` objects and prefixes, ``https://`` addresses.
             store: how object stores are reached.
             manifests: files that name videos, on a disk or ``s3://``.
             may_be_empty: whether nothing need lie under an ``s3://`` prefix, as in a folder.
@@ -64,17 +66,13 @@ class Listing:
         """
         if not sources and not manifests:
             raise SettingsError("no source was given; name files, folders, globs or a manifest")
-        for source in sources:
-            if "://" in source and not source.startswith(S3_SCHEME):
-                raise SettingsError(
-                    f"{source!r} is a URL; this release reads local files, folders, globs, and "
-                    f"s3:// objects and prefixes"
-                )
+        for source in filter(is_remote, sources):
+            _check_name(source, store)
         self._store, self._may_be_empty = store, may_be_empty
         self._named = [path for source in sources for path in _expand(source)]
         self._manifests = manifests
         for manifest in manifests:  # up to the first line that can be used
-            next(manifest_lines(manifest, store, unusable=lambda reason: None))
+            next(manifest_lines(manifest, store, lambda reason: None, Counter()))
         self.left: Counter[str] = Counter()
         self.unreadable: list[str] = []
         self.linked: list[str] = []
@@ -121,14 +119,13 @@ class Listing:
         from pipeline.manifest_refs import manifest_refs  # whose references of files are ours
 
         return manifest_refs(
-            manifest_lines(manifest, self._store, self._note_unusable), self._store
+            manifest_lines(manifest, self._store, self._note_unusable, self.left), self._store
         )
 
     def _refs(self, name: str) -> Iterator[VideoRef]:
-        if name.startswith(S3_SCHEME):
-            from pipeline.object_sources import listed_videos  # with s3fs, which files do not need
-
-            return listed_videos(
+        kind = source_kind(name)
+        if kind is not None:
+            return kind.listed_videos(
                 name,
                 self._store,
                 left=self.left,
@@ -186,11 +183,19 @@ def located(uri: str, store: StoreSettings) -> VideoRef | None:
     Raises:
         StoreError: if its store refuses or cannot be reached.
     """
-    if uri.startswith(S3_SCHEME):
-        from pipeline.object_sources import located_object  # with s3fs, which files do not need
-
-        return located_object(uri, store)
+    kind = source_kind(uri)
+    if kind is not None:
+        return kind.located(uri, store)
     return local_ref(uri) if os.path.lexists(to_path(uri)) else None
+
+
+def _check_name(source: str, store: StoreSettings) -> None:
+    source_kind(source)
+    if is_on_web(source):  # others may be prefixes, which their stores judge
+        try:
+            remote_name(source, plain_http=store.plain_http)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
 
 
 def disk_version(status: os.stat_result) -> str:
@@ -200,7 +205,7 @@ def disk_version(status: os.stat_result) -> str:
 
 def _expand(source: str) -> list[str]:
     """The paths that a source names; a name that exists is never read as a glob."""
-    if source.startswith(S3_SCHEME) or os.path.lexists(source):
+    if is_remote(source) or os.path.lexists(source):
         return [source]
     matches = sorted(glob.glob(source, recursive=True))
     if not matches:

@@ -21,12 +21,14 @@ class StoreSettings:
         profile: Name in the credentials file. Default: AWS_PROFILE, else the environment's keys.
         anonymous: Ask without credentials, as public buckets allow.
         requester_pays: Take on the costs of reading, as some buckets want.
+        plain_http: Take http:// addresses too, which anybody on the way can read and change.
     """
 
     endpoint_url: str | None = None
     profile: str | None = None
     anonymous: bool = False
     requester_pays: bool = False
+    plain_http: bool = False
 
     def __post_init__(self) -> None:
         _check_address("endpoint_url", self.endpoint_url)

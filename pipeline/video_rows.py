@@ -49,7 +49,8 @@ def video_rows(
     facts = VideoFacts()
     try:
         limit_mib, store = plan.decode.max_size_mib, plan.store
-        source = whole_source(ref, max_size_mib=limit_mib, store=store, beat=beat)
+        readable = plan.unsealed(ref)
+        source = whole_source(readable, max_size_mib=limit_mib, store=store, beat=beat)
         with source as (file, digest):
             facts.columns["content_digest"] = digest
             if ref.twin and ref.twin.content_digest == digest:

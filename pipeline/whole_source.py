@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from flexivideo.errors import SourceUnavailable
-from pipeline.local_uri import S3_SCHEME
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
+from pipeline.remote_names import is_remote
 from pipeline.source_file import open_source
 from pipeline.store_settings import StoreSettings
 
@@ -28,7 +28,8 @@ CHUNK_BYTES = 4 << 20
 # Of an object whose bytes are not those of its ETag.
 FETCHES = 3
 
-# Buckets whose ETags proved to be something else, in this process: nothing is fetched twice there.
+# Buckets and hosts whose ETags proved to be something else, in this process: nothing is fetched
+# twice there.
 counting_otherwise: set[str] = set()
 
 
@@ -43,7 +44,7 @@ def whole_source(
     """What a reference names, read once, and the SHA-256 of its bytes, hexadecimal.
 
     Args:
-        ref: a file of this machine or an object.
+        ref: a file of this machine or an object, with what signs it in the clear.
         max_size_mib: largest that is read; None: any.
         store: how object stores are reached.
         beat: called at every sign of life.
@@ -57,7 +58,7 @@ def whole_source(
         with open_source(ref, max_size_mib=max_size_mib, store=store, beat=beat) as file:
             sha256, is_refuted = _digest(file, ref, beat)
             if sha256 in seen:
-                counting_otherwise.add(_bucket(ref))
+                counting_otherwise.add(_keeper(ref))
             if sha256 in seen or not is_refuted:
                 yield file, sha256
                 return
@@ -73,9 +74,9 @@ def _digest(file: BinaryIO, ref: VideoRef, beat: Callable[[], None]) -> tuple[st
     """SHA-256 of all bytes, and whether the ETag says that they are others."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     is_md5 = (
-        ref.uri.startswith(S3_SCHEME)
+        is_remote(ref.uri)
         and re.fullmatch("[0-9a-f]{32}", ref.version) is not None
-        and _bucket(ref) not in counting_otherwise
+        and _keeper(ref) not in counting_otherwise
     )
     while chunk := file.read(CHUNK_BYTES):
         sha256.update(chunk)
@@ -85,5 +86,6 @@ def _digest(file: BinaryIO, ref: VideoRef, beat: Callable[[], None]) -> tuple[st
     return sha256.hexdigest(), is_md5 and md5.hexdigest() != ref.version
 
 
-def _bucket(ref: VideoRef) -> str:
-    return ref.uri.removeprefix(S3_SCHEME).partition("/")[0]
+def _keeper(ref: VideoRef) -> str:
+    """The bucket or host that holds it: ``s3://bucket``, ``https://host``."""
+    return "/".join(ref.uri.split("/")[:3])

@@ -61,6 +61,7 @@ def video_rows(
 ) -> pa.Table:
     """All rows of one attempt: clips of two one-second scenes, and the outcome."""
     key = {"uri": ref.uri, "version": ref.version, "video_id": ref.video_id, "attempt": attempt}
+    key["prompt"] = ref.prompt
     blank = {f"{stage}_{kind}": 0.1 for stage in STAGES for kind in ("busy_s", "cpu_s")}
     rows = []
     for index in range(n_clips):

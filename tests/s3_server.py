@@ -20,6 +20,8 @@ from pathlib import Path
 import aiohttp
 import s3fs
 from aiohttp import web
+from botocore.config import Config
+from botocore.session import Session
 
 START_S = 60
 
@@ -43,6 +45,19 @@ def ranges(request: web.Request) -> bool:
 def client(endpoint_url: str) -> s3fs.S3FileSystem:
     """A filesystem of its own, with the keys of the environment, which the server takes."""
     return s3fs.S3FileSystem(endpoint_url=endpoint_url, skip_instance_cache=True)
+
+
+def presigned(endpoint_url: str, bucket: str, key: str, *, expires_s: int = 600) -> str:
+    """An object's address for whoever has it, signed by botocore, as that store's tools do it."""
+    s3 = Session().create_client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name="us-east-1",
+        config=Config(signature_version="s3v4"),
+    )
+    return s3.generate_presigned_url(
+        "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
+    )
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def kept_of(store, identity=IDENTITY, ref=LONG, n_clips=9):
     if not found.knows(ref.video_id):
         return {}
     clips = video_rows(ref, n_clips=n_clips).to_pylist()[:-1]
-    rows = {clip["row_index"]: found.of(ref.video_id, clip["scenes"]) for clip in clips}
+    rows = {clip["row_index"]: found.of(clip) for clip in clips}
     return {number: row for number, row in rows.items() if row is not None}
 
 
@@ -111,13 +111,17 @@ def test_other_settings_and_another_version_have_no_use_for_it(store, keeper, as
     assert kept_of(store) != {}
 
 
-def test_scenes_with_other_bounds_are_other_clips(store, keeper, assembler, clock):
+def test_scenes_with_other_bounds_or_another_question_are_other_clips(
+    store, keeper, assembler, clock
+):
     keep_some(keeper, assembler, clock, 4)
     found = KeptCaptions(Kept(root=store.root, store=StoreSettings(), parts=keeper.parts))
-    scenes = video_rows(LONG).to_pylist()[0]["scenes"]
-    assert found.of(LONG.video_id, scenes) is not None
+    clip = video_rows(LONG).to_pylist()[0]
+    first, second = clip["scenes"]
+    assert found.of(clip) is not None
+    assert found.of(clip | {"prompt": "And the weather?"}) is None
     for name in ("start_pts", "end_pts", "n_frames"):
-        assert found.of(LONG.video_id, [scenes[0] | {name: 7}, scenes[1]]) is None
+        assert found.of(clip | {"scenes": [first | {name: 7}, second]}) is None
 
 
 def whole(assembler, **outcome):

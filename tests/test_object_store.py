@@ -12,8 +12,8 @@ from synthetic_media import textured_shots, write_video
 
 from flexivideo.errors import SettingsError, SourceUnavailable, StoreError
 from jobs.scenes import segment_file
-from pipeline import fetched_file, object_requests, object_store, whole_source
-from pipeline.object_sources import object_file
+from pipeline import fetched_file, object_requests, object_store, patience, whole_source
+from pipeline.object_sources import opened
 from pipeline.settings import SegmentationSettings
 from pipeline.sources import Listing
 from pipeline.store_settings import StoreSettings
@@ -40,7 +40,7 @@ def settings(s3_server):
 def small_blocks(monkeypatch):
     """Many blocks, and no time lost between tries."""
     monkeypatch.setattr(fetched_file, "BLOCK_BYTES", BLOCK)
-    monkeypatch.setattr(object_requests, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(object_store, "STALL_S", 0.5)
 
 
@@ -122,7 +122,7 @@ def test_a_file_of_an_object_reads_as_one_on_a_disk(
     path = tmp_path / "large"
     path.write_bytes(large)
     ref = ref_of("large.mp4", settings)
-    with open(path, "rb") as local, object_file(ref, settings, lambda: None) as remote:
+    with open(path, "rb") as local, opened(ref, settings, lambda: None) as remote:
         for _ in range(60):
             place, count = int(rng.integers(-5, len(large) + 5)), int(rng.integers(0, 3 * BLOCK))
             whence = int(rng.choice([os.SEEK_SET, os.SEEK_END]))
@@ -136,7 +136,7 @@ def test_each_byte_is_fetched_once(bucket, proxy, small_blocks, large):
     settings = StoreSettings(endpoint_url=proxy.address)
     ref = ref_of("large.mp4", settings)
     proxy.begin(lambda n: None)
-    with object_file(ref, settings, lambda: None) as file:
+    with opened(ref, settings, lambda: None) as file:
         for _ in range(3):
             file.seek(0)
             assert file.read() == large
@@ -151,7 +151,7 @@ def test_a_broken_reply_is_noticed_and_asked_for_again(bucket, proxy, small_bloc
     settings = StoreSettings(endpoint_url=proxy.address)
     ref = ref_of("large.mp4", settings)
     proxy.begin(lambda n: fault if n % 5 == 2 else None)
-    with object_file(ref, settings, lambda: None) as file:
+    with opened(ref, settings, lambda: None) as file:
         assert file.read() == large
     assert proxy.n_counted > 21
 
@@ -161,7 +161,7 @@ def test_an_object_that_never_comes_whole_is_unavailable(bucket, proxy, small_bl
     settings = StoreSettings(endpoint_url=proxy.address)
     ref = ref_of("large.mp4", settings)
     proxy.begin(lambda n: fault)
-    with object_file(ref, settings, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
+    with opened(ref, settings, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
         file.read()
     proxy.begin(lambda n: None)
     assert seen.value.error_kind == "source_unavailable"
@@ -224,7 +224,7 @@ def test_two_fetches_that_agree_are_believed_and_their_bucket_from_then_on(
 def test_versions_are_never_mixed(bucket, settings, small_blocks, large, monkeypatch):
     monkeypatch.setattr(fetched_file, "BLOCKS_AHEAD", 1)
     ref = ref_of("large.mp4", settings)
-    with object_file(ref, settings, lambda: None) as file:
+    with opened(ref, settings, lambda: None) as file:
         assert file.read(BLOCK) == large[:BLOCK]
         bucket.pipe_file(f"{BUCKET}/large.mp4", bytes(len(large)))
         with pytest.raises(SourceUnavailable) as seen:
@@ -235,13 +235,13 @@ def test_versions_are_never_mixed(bucket, settings, small_blocks, large, monkeyp
 def test_what_is_gone_or_forbidden_says_so(bucket, settings, large):
     ref = ref_of("large.mp4", settings)
     stranger = StoreSettings(endpoint_url=settings.endpoint_url, anonymous=True)
-    with object_file(ref, stranger, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
+    with opened(ref, stranger, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
         file.read()
     assert seen.value.error_kind == "source_denied"
     with pytest.raises(SettingsError, match="credentials"):
         list(Listing([f"s3://{BUCKET}/"], stranger))
     bucket.rm_file(f"{BUCKET}/large.mp4")
-    with object_file(ref, settings, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
+    with opened(ref, settings, lambda: None) as file, pytest.raises(SourceUnavailable) as seen:
         file.read()
     assert seen.value.error_kind == "source_missing"
     bucket.pipe_file(f"{BUCKET}/large.mp4", b"for the fixture to remove")
@@ -253,7 +253,7 @@ def test_a_disk_that_becomes_full_makes_it_unavailable_and_never_shorter(
 ):
     """The part of a block that still fits is not taken for the whole."""
     ref, (soft, hard) = ref_of("large.mp4", settings), resource.getrlimit(resource.RLIMIT_FSIZE)
-    with object_file(ref, settings, lambda: None) as file:
+    with opened(ref, settings, lambda: None) as file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(room_blocks * BLOCK), hard))
         try:
             with pytest.raises(SourceUnavailable, match="make room") as seen:
@@ -269,7 +269,7 @@ def test_without_a_folder_for_temporary_files_it_is_unavailable(
     ref = ref_of("large.mp4", settings)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(SourceUnavailable, match="set TMPDIR"):
-        object_file(ref, settings, lambda: None)
+        opened(ref, settings, lambda: None)
 
 
 def test_a_store_that_is_silent_is_given_up_after_a_few_tries(bucket, small_blocks, monkeypatch):
@@ -286,14 +286,14 @@ def test_a_store_that_is_silent_is_given_up_after_a_few_tries(bucket, small_bloc
             while True:
                 silent.accept()[0].close()
                 n_connections += 1
-    assert n_connections == object_requests.TRIES
+    assert n_connections == patience.TRIES
 
 
 def test_waiting_shows_that_it_is_alive(bucket, proxy, small_blocks, large):
     settings = StoreSettings(endpoint_url=proxy.address)
     ref, beats = ref_of("large.mp4", settings), []
     proxy.begin(lambda n: "stall" if n == 0 else None)
-    with object_file(ref, settings, lambda: beats.append(1)) as file:
+    with opened(ref, settings, lambda: beats.append(1)) as file:
         file.read()
     assert beats
 

@@ -56,7 +56,7 @@ def test_a_name_with_glob_characters_that_exists_is_a_name(tmp_path):
     assert names(Listing([str(tmp_path / "take[1].mp4")]), tmp_path) == ["take[1].mp4"]
 
 
-@pytest.mark.parametrize("source", ["missing.mp4", "no/*.mp4", "https://host/key.mp4"])
+@pytest.mark.parametrize("source", ["missing.mp4", "no/*.mp4", "ftp://host/key.mp4"])
 def test_a_source_that_names_nothing_stops_the_run_and_is_quoted(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match="mp4"):

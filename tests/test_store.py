@@ -8,7 +8,7 @@ import pytest
 from s3_server import FaultyProxy, client
 
 from flexivideo.errors import SettingsError, StoreError
-from pipeline import object_requests, object_store
+from pipeline import object_requests, object_store, patience
 from pipeline.store import open_store
 from pipeline.store_settings import StoreSettings
 
@@ -108,7 +108,7 @@ def test_swaps_of_several_processes_lose_no_update(opened, store):
 @pytest.fixture
 def broken(s3_server, s3_root, monkeypatch):
     """A root behind a proxy that breaks replies, and the proxy."""
-    monkeypatch.setattr(object_requests, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(object_store, "STALL_S", 0.3)
     monkeypatch.setitem(object_requests.CLIENT, "read_timeout", 0.3)
     proxy = FaultyProxy(s3_server)
