@@ -19,7 +19,8 @@ from pipeline.outcomes import ErrorKind
 
 __all__ = ["FetchedFile", "Reading", "n_requests_of"]
 
-# Measured behind 30 ms a request and 50 MB/s: eight of these at a time fill the line.
+# Measured in infra/benchmarks/reading.py: what is no larger comes whole, by one request; of the
+# rest, eight at a time fill the line, and larger ones take more memory than time.
 BLOCK_BYTES, BLOCKS_AHEAD = 8 << 20, 8
 
 # How often somebody who waits for bytes shows that it is alive.

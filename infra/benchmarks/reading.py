@@ -35,10 +35,6 @@ from pipeline.store_settings import StoreSettings
 MIB = 2**20
 BUCKET, START_S = "reading", 60
 
-# Blocks of so many MiB (None: one that holds all), and so many on their way, the one that is read
-# among them.
-SETTINGS = [(None, 1), *itertools.product((1, 4, 8, 16), (2, 3, 8))]
-
 
 async def be_proxy(upstream: str, port: int, delay_s: float, connection_mb_s: float) -> None:
     """The proxy, until it is killed."""
@@ -98,7 +94,14 @@ def proxy(upstream: str, delay_ms: int, connection_mb_s: float) -> Iterator[str]
 
 
 def seconds(names: Sequence[str], endpoint_url: str, block_mib: int | None, ahead: int) -> float:
-    """What reading some objects takes, one after another."""
+    """What reading some objects takes, one after another.
+
+    Args:
+        names: of the objects.
+        endpoint_url: of the proxy.
+        block_mib: of a range; None: one that holds all.
+        ahead: ranges on their way, the one that is read among them.
+    """
     store = StoreSettings(endpoint_url=endpoint_url)
     refs = [ref for name in names for ref in Listing([f"s3://{BUCKET}/{name}"], store)]
     fetched_file.BLOCKS_AHEAD = ahead
@@ -117,6 +120,8 @@ def main(
     rounds: int = 3,
     delay_ms: tuple[int, ...] = (20, 50),
     connection_mb_s: float = 80.0,
+    block_mib: tuple[int, ...] = (1, 4, 8, 16),
+    ahead: tuple[int, ...] = (2, 3, 8),
     serve: str | None = None,
     port: int = 0,
 ) -> None:
@@ -128,6 +133,8 @@ def main(
         rounds: how often each setting has its turn.
         delay_ms: what a request waits.
         connection_mb_s: what one connection brings.
+        block_mib: sizes of a range.
+        ahead: ranges on their way, the one that is read among them.
         serve: be the proxy before this address.
         port: of the proxy.
     """
@@ -139,6 +146,7 @@ def main(
 
     os.environ.setdefault("AWS_ACCESS_KEY_ID", "benchmark")
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "benchmark")
+    settings = [(None, 1), *itertools.product(block_mib, ahead)]
     took: dict[tuple[object, ...], list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder, seaweed(Path(folder)) as server:
         store = filesystem(StoreSettings(endpoint_url=server))
@@ -152,15 +160,16 @@ def main(
         sets = {"videos": [video.name for video in videos], "large": ["large"] * bool(large_mib)}
         for delay in delay_ms:
             with proxy(server, delay, connection_mb_s) as address:
-                for _, setting in itertools.product(range(rounds), SETTINGS):
+                for _, setting in itertools.product(range(rounds), settings):
                     for name, names in sets.items():
                         if names:
                             took[name, delay, *setting].append(seconds(names, address, *setting))
     for name, delay in dict.fromkeys(key[:2] for key in took):
         print(f"\n{name}, {delay} ms a request, {connection_mb_s:g} MB/s a connection; median s\n")
-        print("| block | alone | 2 on their way | 3 | 8 |\n|---|---|---|---|---|")
-        for block in (None, 1, 4, 8, 16):
-            cells = [took.get((name, delay, block, ahead), []) for ahead in (1, 2, 3, 8)]
+        print(f"| block | alone | {' | '.join(f'{n} on their way' for n in ahead)} |")
+        print(f"|{'---|' * (2 + len(ahead))}")
+        for block in (None, *block_mib):
+            cells = [took.get((name, delay, block, n), []) for n in (1, *ahead)]
             said = [f"{statistics.median(times):.2f}" if times else "" for times in cells]
             print(f"| {f'{block} MiB' if block else 'whole'} | {' | '.join(said)} |")
 
