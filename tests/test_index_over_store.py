@@ -9,6 +9,7 @@ import pytest
 from index_job import dataset, index
 from s3_server import FaultyProxy, client, presigned
 
+from jobs.cli import main
 from pipeline.store import open_store
 from pipeline.store_settings import StoreSettings
 from pipeline.views import connect
@@ -86,7 +87,7 @@ def test_a_dataset_in_a_store_that_fails_now_and_then_is_what_a_disk_holds(
 
 
 def test_presigned_addresses_are_done_once_and_nothing_that_signs_them_is_kept(
-    archive, s3_server, tmp_path
+    archive, s3_server, tmp_path, capfd
 ):
     """Not in the dataset, not in what is printed, and not in what Ray leaves on the disk."""
     store, bucket, root = client(s3_server), "signed", tmp_path / "root"
@@ -94,26 +95,28 @@ def test_presigned_addresses_are_done_once_and_nothing_that_signs_them_is_kept(
     for name in ("0.mp4", "empty.mp4"):
         store.pipe_file(f"{bucket}/{name}", (archive / name).read_bytes())
 
-    def run(manifest, expires_s, **run):
+    def options(manifest, expires_s):
         """One of them named, the others in a manifest."""
         urls = [presigned(s3_server, bucket, name, expires_s=expires_s) for name in manifest]
         (tmp_path / "m.txt").write_text("\n".join(urls))
         first = presigned(s3_server, bucket, "0.mp4", expires_s=expires_s)
-        manifest = ("--manifest", str(tmp_path / "m.txt"))
-        done = index(first, root, *manifest, "--plain-http", "--json", **run)
-        assert done.returncode == 0, done.stderr
-        return done, [json.loads(line) for line in done.stdout.splitlines()]
+        return first, "--manifest", str(tmp_path / "m.txt"), "--plain-http", "--json"
 
     with tempfile.TemporaryDirectory(prefix="ray") as ray_files:  # Ray's sockets want short names
         tmp_ray = os.environ | {"RAY_TMPDIR": ray_files}
-        done, (_, summary) = run(["empty.mp4", "gone.mp4"], 600, env=tmp_ray)
+        first, *others = options(["empty.mp4", "gone.mp4"], 600)
+        done = index(first, root, *others, env=tmp_ray)
+        assert done.returncode == 0, done.stderr
         left = [path for path in Path(ray_files).rglob("*") if path.is_file()]
         assert left
         left += [path for path in root.rglob("*") if path.is_file()]
         kept = [path.read_bytes() for path in left] + [(done.stdout + done.stderr).encode()]
     assert not [content for content in kept if b"X-Amz" in content]
+    summary = json.loads(done.stdout.splitlines()[1])
     assert summary["by_status"] == {"success": 1, "failed": 1, "unavailable": 1}
     uris = connect(str(root)).execute("SELECT uri FROM videos ORDER BY uri").fetchall()
     assert uris == [(f"{s3_server}/{bucket}/{name}.mp4",) for name in ("0", "empty", "gone")]
-    _, (plan, _) = run(["empty.mp4"], 60)
-    assert (plan["n_listed"], plan["n_already_done"]) == (2, 2)
+    with pytest.raises(SystemExit) as ended:  # nothing is left, so no cluster is started
+        main(["index", *options(["empty.mp4"], 60), "--out", str(root)])
+    plan = json.loads(capfd.readouterr().out.splitlines()[0])
+    assert (ended.value.code, plan["n_listed"], plan["n_already_done"]) == (0, 2, 2)
