@@ -1,6 +1,6 @@
 """Fine-tune a checkpoint: the command ``flexivideo finetune``, and a Ray job's entry point.
 
-    ray job submit --working-dir . -- python -m jobs.finetune --model 3b --data train.jsonl --out run
+    ray job submit --working-dir . -- python -m jobs.finetune --model 3b --data a.jsonl --out run
 
 is the same command with the same options.
 """

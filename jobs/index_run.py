@@ -19,7 +19,6 @@ from pipeline.caption_keeper import CaptionKeeper
 from pipeline.commit import Committer
 from pipeline.compose import index_videos
 from pipeline.index_session import IndexSession, open_for_index
-from pipeline.kept_captions import Kept
 from pipeline.pools import size_pools
 from pipeline.progress import Progress
 from pipeline.records import VideoRef
@@ -107,10 +106,8 @@ class IndexRun:
         """
         note_settings(session, self.plan.identity)
         keeper = CaptionKeeper(
-            self.store, self.plan.identity, every_s=self.settings.commit.keep_every_s
+            session, self.plan.identity, every_s=self.settings.commit.keep_every_s
         )
-        kept = Kept(root=self.store.root, store=self.settings.root_store, parts=dict(keeper.parts))
-        plan = replace(self.plan, caption=replace(self.plan.caption, kept=kept))
         committer = Committer(
             session,
             identity=self.plan.identity,
@@ -137,7 +134,7 @@ class IndexRun:
                     note_prompts(session, self.plan.identity, left)
                     index_videos(
                         left,
-                        plan=plan,
+                        plan=self.plan,
                         pools=pools,
                         assembler=assembler,
                         committer=committer,
@@ -149,6 +146,7 @@ class IndexRun:
                         heed=self._interruption.check,
                     )
             except Interrupted:
+                keeper.keep_all(assembler)
                 return INTERRUPTED
         return COMPLETED
 

@@ -3,7 +3,7 @@
 A :class:`CaptionStage` is what a model actor holds: it loads the model once and is called with
 tables of :data:`pipeline.records.DECODED_SCHEMA`, whose rows may come from many videos. How clips
 share a forward pass is the engine's matter (``flexivideo.captioning``); rows of kind "video" pass
-through as they are, and a clip whose caption an earlier run kept gets that one.
+through as they are, and a clip whose caption is kept already gets that one.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ class CaptionPlan:
         settings: the model and its batches.
         prompt: what the model is asked, resolved, of videos that have no prompt of their own.
         max_pixels: most pixels of a frame as the model sees it; None: the checkpoint's.
-        kept: captions of earlier runs; None: none.
+        kept: where captions of videos that are under way lie; None: nowhere.
         revision: commit of the model hub's repository that the run was planned with; None: a
             folder. The hub may have a newer one by the time an actor starts.
     """
@@ -94,7 +94,7 @@ class CaptionStage:
         ]
 
     def _kept_caption(self, rows: pa.Table, number: int) -> dict[str, Any] | None:
-        if self._kept is None or not self._kept.knows(rows["video_id"][number].as_py()):
+        if self._kept is None:
             return None
         kept = self._kept.of({name: rows[name][number].as_py() for name in KEY_COLUMNS})
         return None if kept is None else kept | _NO_TIME

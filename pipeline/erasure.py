@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from flexivideo.errors import DatasetError, LeaseLost
 from pipeline.identity import commit_sequence, digest
-from pipeline.kept_captions import folder_of_uri, video_of
+from pipeline.kept_captions import KeptPart, folder_of_uri
 from pipeline.part_rewriting import rewrite_part
 from pipeline.store import Store
 from pipeline.tables import n_rows, part_sequence
@@ -53,7 +53,7 @@ def commits_of(store: Store, uri: str) -> dict[str, list[Any]]:
     Raises:
         DatasetError: if no such video is in the dataset.
     """
-    under_way = list(store.list(folder_of_uri(uri)))
+    under_way = [part for path in store.list(folder_of_uri(uri)) if (part := KeptPart.of(path))]
     try:
         found = connect(store).execute(
             "SELECT video_id, commit_id, scenes_commit_id FROM all_videos WHERE uri = $uri",
@@ -68,7 +68,7 @@ def commits_of(store: Store, uri: str) -> dict[str, list[Any]]:
         raise DatasetError(
             f"{uri!r} is not in {store.root!r}; expected a uri as its videos table has it"
         )
-    video_ids = {video for video, *_ in rows} | {video_of(path) for path in under_way}
+    video_ids = {video for video, *_ in rows} | {part.video_id for part in under_way}
     sequences = {commit_sequence(commit) for _, *commits in rows for commit in commits}
     return {"video_ids": sorted(video_ids), "sequences": sorted(sequences)}
 

@@ -1,16 +1,19 @@
-"""Captions that an earlier run made of a video which did not become whole.
+"""Captions of a video that is not whole yet, made by an earlier run or by a worker that is gone.
 
 They lie under the root as parts that no table knows, so no reader sees them:
 
-    under_way/<digest of the uri>/<video_id>-<captioner>-<nonce>.parquet
+    under_way/<digest of the uri>/<date>-<video_id>-<captioner>-<nonce>.parquet
 
 A row is found by what its caption was made from: the video in its version, the settings, a prompt
-of the video's own, and the bounds of its scenes. So it may be lost or doubled, and the dataset is
-the same in the end.
+of the video's own, and the bounds of its scenes. So a part may be lost, damaged or doubled, and the
+dataset is the same in the end.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -25,21 +28,27 @@ from pipeline.store_settings import StoreSettings
 __all__ = [
     "KEPT_SCHEMA",
     "KEY_COLUMNS",
+    "SHORT_ROWS",
     "UNDER_WAY",
     "Kept",
     "KeptCaptions",
+    "KeptPart",
     "captioner_id",
-    "captioner_of",
     "clip_key",
     "folder_of_uri",
-    "part_path",
-    "video_of",
 ]
 
 UNDER_WAY = "under_way"
 
+# The first clips of a video are never kept nor looked for: most videos have no more, and a look
+# costs a request.
+SHORT_ROWS = 32
+
+# Videos whose kept captions are at hand at a time.
+MOST_VIDEOS = 16
+
 # What a caption was made from, beside the settings.
-KEY_COLUMNS = ("video_id", "prompt", "scenes")
+KEY_COLUMNS = ("uri", "video_id", "attempt", "row_index", "prompt", "scenes")
 
 # What it took is the matter of the run that made it.
 TIMES = ("caption_busy_s", "caption_cpu_s")
@@ -53,38 +62,46 @@ KEPT_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """Where a run's workers find what earlier runs kept.
+class KeptPart:
+    """What a part's path says.
 
     Attributes:
-        root: the dataset.
-        store: how it is reached.
-        parts: video id to the paths of its parts.
+        folder: of all parts of its video's uri.
+        kept_on: UTC.
+        video_id: of the video.
+        captioner: id of the settings.
+        nonce: tells it from others.
     """
 
-    root: str
-    store: StoreSettings
-    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    folder: str
+    kept_on: date
+    video_id: str
+    captioner: str
+    nonce: str
+
+    @property
+    def path(self) -> str:
+        """Under the root."""
+        name = f"{self.kept_on:%Y%m%d}-{self.video_id}-{self.captioner}-{self.nonce}.parquet"
+        return f"{self.folder}/{name}"
+
+    @classmethod
+    def of(cls, path: str) -> "KeptPart | None":
+        """Inverse of :attr:`path`; None for any other file, which anybody may have put there."""
+        found = re.fullmatch(r"(.*)/(\d{8})-(\w+)-(\w+)-(\w+)\.parquet", path)
+        if found is None:
+            return None
+        folder, kept_on, video_id, captioner, nonce = found.groups()
+        try:
+            day = date.fromisoformat(kept_on)
+        except ValueError:
+            return None
+        return cls(folder=folder, kept_on=day, video_id=video_id, captioner=captioner, nonce=nonce)
 
 
 def folder_of_uri(uri: str) -> str:
     """Where all that is kept of a video lies, in whatever version and under whatever settings."""
     return f"{UNDER_WAY}/{digest('uri', uri)}"
-
-
-def part_path(uri: str, video_id: str, captioner: str, nonce: str) -> str:
-    """Where a part goes."""
-    return f"{folder_of_uri(uri)}/{video_id}-{captioner}-{nonce}.parquet"
-
-
-def video_of(path: str) -> str:
-    """Id of a part's video."""
-    return _in_name(path)[0]
-
-
-def captioner_of(path: str) -> str:
-    """Id of the settings under which a part's captions were made."""
-    return _in_name(path)[1]
 
 
 def captioner_id(identity: RunIdentity) -> str:
@@ -95,41 +112,57 @@ def captioner_id(identity: RunIdentity) -> str:
 
 def clip_key(row: Mapping[str, Any]) -> str:
     """What the caption of a clip's row was made from, beside the settings."""
-    bounds = (
-        scene[name] for scene in row["scenes"] for name in ("start_pts", "end_pts", "n_frames")
-    )
+    names = ("start_pts", "end_pts", "n_frames")
+    bounds = (scene[name] for scene in row["scenes"] for name in names)
     return digest("clip", row["video_id"], row["prompt"], *bounds)
 
 
-def _in_name(path: str) -> list[str]:
-    return path.rsplit("/", 1)[-1].split("-")
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Where workers look.
+
+    Attributes:
+        root: the dataset.
+        store: how it is reached.
+        captioner: id of the settings.
+    """
+
+    root: str
+    store: StoreSettings
+    captioner: str
 
 
 class KeptCaptions:
-    """Looks captions up; holds those of one video, since its clips come together."""
+    """Looks captions up: once for each attempt at a video that proves to be long."""
 
     def __init__(self, kept: Kept) -> None:
-        self._parts, self._store = kept.parts, open_store(kept.root, kept.store)
-        self._video_id: str | None = None
-        self._rows: dict[str, dict[str, Any]] = {}
-
-    def knows(self, video_id: str) -> bool:
-        """Whether anything was kept of a video."""
-        return video_id in self._parts
+        self._captioner, self._store = kept.captioner, open_store(kept.root, kept.store)
+        self._rows: OrderedDict[tuple[str, str], dict[str, dict[str, Any]]] = OrderedDict()
 
     def of(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Caption and vector of a clip of a video that it knows; None if they were not kept.
+        """Caption and vector of a clip; None if they were not kept.
 
         Args:
             row: of :data:`KEY_COLUMNS`.
         """
-        if row["video_id"] != self._video_id:
-            self._video_id = row["video_id"]
-            self._rows = dict(self._read(row["video_id"]))
-        return self._rows.get(clip_key(row))
+        if row["row_index"] < SHORT_ROWS:
+            return None
+        attempt = row["video_id"], row["attempt"]
+        if attempt not in self._rows:
+            self._rows[attempt] = dict(self._read(row["uri"], row["video_id"]))
+            if len(self._rows) > MOST_VIDEOS:
+                self._rows.popitem(last=False)
+        self._rows.move_to_end(attempt)
+        return self._rows[attempt].get(clip_key(row))
 
-    def _read(self, video_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for path in self._parts[video_id]:
-            with self._store.open(path) as file:
-                for row in pq.read_table(file, schema=KEPT_SCHEMA).to_pylist():
-                    yield row.pop("clip_key"), row
+    def _read(self, uri: str, video_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What can be read; what cannot is captioned again."""
+        try:
+            for path in self._store.list(folder_of_uri(uri)):
+                part = KeptPart.of(path)
+                if part and (part.video_id, part.captioner) == (video_id, self._captioner):
+                    with self._store.open(path) as file:
+                        rows = pq.read_table(file, schema=KEPT_SCHEMA).to_pylist()
+                    yield from ((row.pop("clip_key"), row) for row in rows)
+        except (OSError, pa.ArrowException):
+            return

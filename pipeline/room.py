@@ -18,7 +18,8 @@ def lacking(pool: Pool, nodes: Sequence[Node], *, beside: Iterable[tuple[Pool, i
         nodes: those that are alive, as ``ray.nodes()`` tells them.
         beside: pools with the number of their workers that have their places already.
     """
-    rooms = [_Room(node) for node in nodes]
+    # Where the others really are, nobody says: if they can leave a place, none is lacking.
+    rooms = sorted((_Room(node) for node in nodes), key=lambda room: room.has_room_for(pool))
     for other, n_workers in beside:
         for _ in range(n_workers):
             any(room.takes(other) for room in rooms)
@@ -55,10 +56,14 @@ class _Room:
         self._cpus = node["Resources"].get("CPU", 0.0)
         self._gpus = node["Resources"].get("GPU", 0.0)
 
+    def has_room_for(self, pool: Pool) -> bool:
+        """Whether a worker of the pool has a place here."""
+        fits = pool.num_cpus <= self._cpus and pool.num_gpus <= self._gpus
+        return fits and pool.nodes.allows(self._node)
+
     def takes(self, pool: Pool) -> bool:
         """Give a worker of the pool its place, if it has one here."""
-        fits = pool.num_cpus <= self._cpus and pool.num_gpus <= self._gpus
-        if not (fits and pool.nodes.allows(self._node)):
+        if not self.has_room_for(pool):
             return False
         self._cpus -= pool.num_cpus
         self._gpus -= pool.num_gpus

@@ -13,6 +13,7 @@ from flexivideo.prompts import caption_prompt
 from flexivideo.visual_spec import VisualSpec, hub_revision
 from pipeline.caption_stage import CaptionPlan
 from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.kept_captions import Kept, captioner_id
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import IndexSettings
 
@@ -40,7 +41,8 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
 
     Args:
         settings: what was asked for.
-        root: dataset that holds the scenes of videos which are segmented already.
+        root: dataset that holds the scenes of videos which are segmented already, and captions of
+            those that are under way.
 
     Raises:
         ModelError: if the model cannot be found or loaded, or is of another architecture.
@@ -86,6 +88,7 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
             "max_size_mib": settings.decode.max_size_mib,
         },
     )
+    kept = Kept(root=root or "", store=settings.root_store, captioner=captioner_id(identity))
     return RunPlan(
         decode=DecodePlan(
             segmentation=segmentation,
@@ -101,6 +104,7 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
             prompt=prompt,
             max_pixels=settings.packing.max_pixels,
             revision=hub_revision(model),
+            kept=kept if root else None,
         ),
         identity=identity,
     )

@@ -35,7 +35,6 @@ class Listing:
         left: after iteration, extension to number of files that folders and inventories held and
             that were left because no video is known under that extension.
         unreadable: after iteration, folders that could not be listed, each with the reason.
-        unusable: after iteration, rows of manifests that name no video, each with the reason.
         folders: after iteration, what the URIs begin with of which all videos were listed.
         ended: whether all has been listed.
         linked: after iteration, links to folders, which are not followed: they may lead in circles,

@@ -68,7 +68,8 @@ def places(headers: Sequence[Header]) -> list[Place]:
 
     Videos that cost alike lie side by side, so that each kind gets its share.
     """
-    usable = [header for header in headers if header.seen.duration_s > 0]
+    readable = (header for header in headers if header.seen.error_kind is None)
+    usable = [header for header in readable if header.seen.duration_s > 0]
     usable.sort(key=lambda one: (one.seen.codec or "", one.seen.height_px * one.seen.width_px))
     spans = [header.video.weight * header.seen.duration_s for header in usable]
     watchable = MOST_SHARE * sum(header.seen.duration_s for header in usable) / STRETCH_S

@@ -1,6 +1,6 @@
 """Rows as the model stage would hand them over, and a dataset to commit them to."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.assembly import Assembler, CompleteVideo
+from pipeline.assembly import Assembler
 from pipeline.commit import Committer
 from pipeline.identity import video_id
 from pipeline.index_session import open_for_index
@@ -135,7 +135,6 @@ def writing(
     run_id: str = "run",
     identity: RunIdentity | None = None,
     clock: ManualClock | None = None,
-    on_commit: Callable[[Sequence[CompleteVideo]], None] = lambda videos: None,
     **settings: Any,
 ) -> Iterator[Committer]:
     """A committer that holds the root."""
@@ -146,7 +145,6 @@ def writing(
             identity=identity or make_identity(),
             settings=CommitSettings(**settings),
             sample_fps=2.0,
-            on_commit=on_commit,
         )
 
 

@@ -20,6 +20,7 @@ from pipeline.caption_keeper import CaptionKeeper
 from pipeline.caption_stage import CaptionPlan, CaptionStage
 from pipeline.compose import captioned_dataset, captioned_rows, index_videos
 from pipeline.decode_stage import DecodeStage
+from pipeline.index_session import open_for_index
 from pipeline.pools import size_pools
 from pipeline.progress import Progress
 from pipeline.run_identity import RunIdentity
@@ -82,15 +83,18 @@ class Collector:
 
 def run(archive, plan, pools):
     collector, refs = Collector(), list(Listing([str(archive)]))
-    nowhere = LocalStore(str(archive / "nowhere"))  # nothing takes long enough to be kept
-    with Assembler() as assembler:
+    root = LocalStore(str(archive / "root"))
+    with (
+        open_for_index(root, run_id="run", lease_s=3600) as session,
+        Assembler() as assembler,
+    ):
         index_videos(
             refs,
             plan=plan,
             pools=pools,
             assembler=assembler,
             committer=collector,
-            keeper=CaptionKeeper(nowhere, plan.identity, every_s=3600),
+            keeper=CaptionKeeper(session, plan.identity, every_s=3600),  # nothing takes so long
             progress=Progress(),
         )
     return collector.videos

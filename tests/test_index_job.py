@@ -60,7 +60,7 @@ def test_a_second_run_does_nothing_and_strict_speaks_of_its_own_videos(archive, 
 def test_a_manifest_names_the_same_videos_as_their_folder(archive, undisturbed, tmp_path):
     manifest = tmp_path / "videos.txt"
     videos = sorted(str(path) for path in archive.glob("*.mp4"))
-    manifest.write_text("\n".join(["https://host/a.mp4", *videos]))
+    manifest.write_text("\n".join(["ftp://host/a.mp4", *videos]))
     done = index(f"--manifest={manifest}", undisturbed[0], "--json")
     assert done.returncode == 0, done.stderr
     plan, summary = map(json.loads, done.stdout.splitlines())

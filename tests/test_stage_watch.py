@@ -2,6 +2,7 @@ import pytest
 
 from pipeline.execution import StageState
 from pipeline.pools import size_pools
+from pipeline.room import lacking
 from pipeline.settings import PoolSettings
 from pipeline.stage_watch import StageWatch
 
@@ -54,6 +55,20 @@ def test_a_node_that_is_full_has_no_place():
     run.wait(10)
     (said,) = run.said
     assert "alive are 1 with 2 CPUs and 0 GPUs in all, which other workers have" in said
+
+
+@pytest.mark.parametrize("gpu_node_first", [True, False])
+def test_workers_that_may_be_elsewhere_take_no_place(gpu_node_first):
+    """Eight decoders fill one node, and the model loads on the other."""
+    pools = size_pools(
+        PoolSettings(decode_max=8, caption_gpus=1), cpus=9, gpus=1, may_grow=True
+    ).by_stage
+    nodes = [node(cpus=8), node(cpus=1, gpus=1)]
+    if gpu_node_first:
+        nodes.reverse()
+    beside = [(pools["decode"], 8), (pools["caption"], 0)]
+    assert lacking(pools["caption"], nodes, beside=beside) is None
+    assert lacking(pools["caption"], [node(cpus=8)], beside=beside) is not None
 
 
 def test_a_model_that_loads_where_it_has_a_place_waits_for_nothing():

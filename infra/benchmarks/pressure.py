@@ -18,11 +18,13 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
 from cyclopts import run
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
+from ray.exceptions import RaySystemError
 
 from flexivideo.checkpoints import load_model
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
@@ -32,7 +34,7 @@ from flexivideo.visual_spec import EMBEDDED_CHECKPOINT
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 MIB = 2**20
-TICK_S = 0.5
+TICK_S, START_S = 0.5, 60.0
 KINDS = {
     "driver": "jobs.index",
     "decode child": "pipeline.decode_child",
@@ -46,6 +48,7 @@ def main(
     object_store_mib: int = 1024,
     seconds: float = 240.0,
     max_new_tokens: int = 512,
+    port: int = 6399,
 ) -> None:
     """Measure.
 
@@ -54,24 +57,28 @@ def main(
         object_store_mib: of the head.
         seconds: how long the run is watched at most.
         max_new_tokens: length of every caption.
+        port: of the head.
     """
     ray = str(Path(sys.executable).with_name("ray"))
     with tempfile.TemporaryDirectory() as folder:
         slow = slow_model(Path(folder, "model"))
-        port = "6399"
-        head = [ray, "start", "--head", "--port", port, "--num-cpus", "2"]
+        head = [ray, "start", "--head", "--block", "--port", str(port), "--num-cpus", "2"]
         head += ["--object-store-memory", str(object_store_mib * MIB)]
-        subprocess.run([*head, "--include-dashboard", "false"], check=True, capture_output=True)
+        head += ["--include-dashboard", "false", "--temp-dir", f"{folder}/ray"]
+        cluster = psutil.Popen(head, stdout=subprocess.DEVNULL)
         address = f"127.0.0.1:{port}"
         command = [sys.executable, "-m", "jobs.index", *map(str, file), "--out", f"{folder}/root"]
         command += ["--model", str(slow), "--max-new-tokens", str(max_new_tokens)]
-        job = subprocess.Popen(command, env=os.environ | {"RAY_ADDRESS": address})
         try:
-            peaks = watch(job, address, seconds)
-        finally:
+            state = joined(address)
+            job = psutil.Popen(command, env=os.environ | {"RAY_ADDRESS": address})
+            peaks = watch(job, cluster, state, seconds)
             job.send_signal(signal.SIGTERM)
             job.wait()
-            subprocess.run([ray, "stop", "--force"], check=True, capture_output=True)
+        finally:  # all that is ours, and nothing else
+            for process in [*cluster.children(recursive=True), cluster]:
+                with suppress(psutil.Error):
+                    process.kill()
     for name, most in sorted(peaks.items()):
         print(f"{name}: {most / MIB:.0f} MiB")
 
@@ -87,9 +94,22 @@ def slow_model(folder: Path) -> Path:
     return folder
 
 
-def watch(job: subprocess.Popen[bytes], address: str, seconds: float) -> dict[str, float]:
+def joined(address: str) -> Any:
+    """The state of a cluster, as soon as there is one."""
+    end_s = time.monotonic() + START_S
+    while True:
+        try:
+            state = get_state_from_address(address)
+            get_memory_info_reply(state)
+            return state
+        except RaySystemError:
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(TICK_S)
+
+
+def watch(job: psutil.Popen, cluster: psutil.Popen, state: Any, seconds: float) -> dict[str, float]:
     """The largest of each, bytes, until the time is over."""
-    state = get_state_from_address(address)
     peaks: dict[str, float] = defaultdict(float)
     end_s = time.monotonic() + seconds
     while job.poll() is None and time.monotonic() < end_s:
@@ -97,12 +117,11 @@ def watch(job: subprocess.Popen[bytes], address: str, seconds: float) -> dict[st
         note(peaks, "object store", stats.object_store_bytes_used)
         note(peaks, "spilled", stats.spilled_bytes_total)
         note(peaks, "through the object store", stats.cumulative_created_bytes)
-        for process in psutil.process_iter(["cmdline"]):
-            line = " ".join(process.info["cmdline"] or ())
-            for kind, mark in KINDS.items():
-                if mark in line:
-                    with suppress(psutil.Error):
-                        memory = process.memory_info()
+        for process in [job, *cluster.children(recursive=True)]:
+            with suppress(psutil.Error):
+                line, memory = " ".join(process.cmdline()), process.memory_info()
+                for kind, mark in KINDS.items():
+                    if mark in line:
                         note(peaks, kind, memory.rss - memory.shared)
         time.sleep(TICK_S)
     return peaks
