@@ -37,9 +37,6 @@ from pipeline.tables import n_rows
 from pipeline.views import connect
 
 N_VIDEOS = 6
-
-# Of the first video, whose captions come in several blocks.
-LONG_SHOTS = 40
 LEASE_S = 4
 
 # One reply in twenty each.
@@ -147,8 +144,7 @@ class Chaos:
         store = client(self._endpoint)
         store.makedirs("uploads")
         for number in range(N_VIDEOS):
-            n_shots = LONG_SHOTS if number == 0 else 2 + number % 3
-            frames = textured_shots(np.random.default_rng(number), n_shots, 40)
+            frames = textured_shots(np.random.default_rng(number), 2 + number % 3, 40)
             path = write_video(folder / f"{number}.mp4", frames)
             store.pipe_file(f"uploads/{number}.mp4", path.read_bytes())
 
@@ -192,7 +188,7 @@ class Chaos:
         return found, n_drivers
 
     def _start_driver(self) -> "Driver":
-        options = ["--lease-s", str(LEASE_S), "--every-rows", "1", "--keep-every-s", "0", "--json"]
+        options = ["--lease-s", str(LEASE_S), "--every-rows", "1", "--json"]
         options += ["--endpoint-url", self._proxy.address]
         driver = Driver(
             [*FLEXIVIDEO, "index", "s3://uploads", "--out", self._root, *options],

@@ -1,6 +1,7 @@
 """A plan says what a run brings, from a part of what the run reads, and changes nothing."""
 
 import json
+import math
 import os
 import random
 
@@ -23,7 +24,7 @@ from pipeline.listing_sample import ListingSample
 from pipeline.local_uri import to_uri
 from pipeline.records import VideoRef
 from pipeline.run_plan import plan_run
-from pipeline.settings import CaptionSettings, IndexSettings
+from pipeline.settings import CaptionSettings, DecodeSettings, IndexSettings
 from pipeline.sources import local_ref
 from pipeline.store_settings import StoreSettings
 from pipeline.stretch_patterns import like_stretch
@@ -46,12 +47,14 @@ def planned(source, root, capfd, *, settings=None, **planning):
     return json.loads(line)
 
 
-def totals(paths):
-    """What the run makes of the videos, by its own decode."""
+def totals(paths, *, longest_s=math.inf):
+    """What the run makes of the videos that are not longer, by its own decode."""
     plan, found = plan_run(IndexSettings()).decode, dict.fromkeys(COUNTED, 0.0)
     for path in paths:
         *_, last = video_rows(local_ref(to_uri(str(path))), "run", plan)
         outcome = last.to_pylist()[0]["outcome"]
+        if (outcome["duration_s"] or 0) > longest_s:
+            continue
         found["video_hours"] += (outcome["duration_s"] or 0) / 3600
         for name in COUNTED[1:]:
             found[name] += outcome[name]
@@ -91,6 +94,15 @@ def test_a_plan_is_within_a_fifth_of_the_run_and_writes_nothing(mixed, tmp_path,
     assert expected["decode_cpu_hours"]["value"] > 0 < expected["model_hours"]["value"]
     assert expected["model_on"] == "CPU"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_video_that_will_be_skipped_is_not_looked_at(mixed, tmp_path, capfd):
+    longest_s = 50
+    settings = GroupedSettings(decode=DecodeSettings(max_duration_s=longest_s))
+    expected = planned(mixed, tmp_path / "root", capfd, settings=settings)["forecast"]
+    assert expected["will_fail"]["too_long"]["value"] > 1
+    for name, value in totals(sorted(mixed.iterdir()), longest_s=longest_s).items():
+        assert expected[name]["value"] == pytest.approx(value, rel=TOLERANCE), name
 
 
 def test_a_runs_row_holds_its_plan_beside_what_it_took(undisturbed):
