@@ -73,7 +73,8 @@ def main(
             state = joined(address)
             job = psutil.Popen(command, env=os.environ | {"RAY_ADDRESS": address})
             peaks = watch(job, cluster, state, seconds)
-            job.send_signal(signal.SIGTERM)
+            with suppress(psutil.NoSuchProcess):  # it has ended
+                job.send_signal(signal.SIGTERM)
             job.wait()
         finally:  # all that is ours, and nothing else
             for process in [*cluster.children(recursive=True), cluster]:
@@ -102,7 +103,7 @@ def joined(address: str) -> Any:
             state = get_state_from_address(address)
             get_memory_info_reply(state)
             return state
-        except RaySystemError:
+        except (RaySystemError, AssertionError):  # no head yet, or no node
             if time.monotonic() > end_s:
                 raise
             time.sleep(TICK_S)
