@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
@@ -35,8 +36,6 @@ MOST_CHILDREN = 4
 
 # Clips that the model is measured with, one a stretch.
 MODEL_CLIPS = 16
-
-VECTOR_NUMBER_BYTES = {"float32": 4, "float16": 2}
 
 Note = Callable[[str], None]
 
@@ -104,5 +103,5 @@ def _looked_at(
         stretches,
         plan.decode,
         measured_cost(plan.caption, clips) if is_here else stated_cost(plan.caption, tflops),
-        vector_number_bytes=VECTOR_NUMBER_BYTES[settings.commit.embedding_dtype],
+        vector_number_bytes=np.dtype(settings.commit.embedding_dtype).itemsize,
     )

@@ -19,7 +19,7 @@ from flexivideo.errors import SettingsError
 from flexivideo.scene_patches import ClipInput
 from flexivideo.visual_spec import checkpoint_folder
 from pipeline.clip_inputs import clip_inputs
-from pipeline.kept_captions import KEY_COLUMNS, Kept, KeptCaptions
+from pipeline.kept_captions import ATTEMPT_COLUMNS, KEY_COLUMNS, Kept, KeptCaptions
 from pipeline.outcomes import CaptionStatus
 from pipeline.records import CAPTION_FIELDS, CAPTIONED_SCHEMA, PIXEL_FIELDS
 from pipeline.settings import CaptionSettings
@@ -96,7 +96,10 @@ class CaptionStage:
     def _kept_caption(self, rows: pa.Table, number: int) -> dict[str, Any] | None:
         if self._kept is None:
             return None
-        kept = self._kept.of({name: rows[name][number].as_py() for name in KEY_COLUMNS})
+        row = {name: rows[name][number].as_py() for name in ATTEMPT_COLUMNS}
+        if not self._kept.knows(row):  # of most videos nothing is, and scenes are long
+            return None
+        kept = self._kept.of(row | {name: rows[name][number].as_py() for name in KEY_COLUMNS})
         return None if kept is None else kept | _NO_TIME
 
     def _captioned(

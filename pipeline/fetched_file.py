@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 from flexivideo.errors import SourceUnavailable, StoreError
 from pipeline.outcomes import ErrorKind
@@ -22,6 +22,9 @@ __all__ = ["FetchedFile", "Reading", "n_requests_of"]
 # Measured in infra/benchmarks/reading.py: what is no larger comes whole, by one request; of the
 # rest, eight at a time fill the line, and larger ones take more memory than time.
 BLOCK_BYTES, BLOCKS_AHEAD = 8 << 20, 8
+
+# Decoders ask for little at a time.
+BUFFER_BYTES = 1 << 20
 
 # How often somebody who waits for bytes shows that it is alive.
 BEAT_S = 0.25
@@ -89,6 +92,10 @@ class FetchedFile(io.RawIOBase):
         self._here: set[int] = set()
         self._place = 0
         self._ask_from(0)
+
+    def buffered(self) -> BinaryIO:
+        """As decoders want it."""
+        return io.BufferedReader(self, BUFFER_BYTES)
 
     def readable(self) -> bool:
         """It is."""

@@ -7,7 +7,6 @@ looked at once more when all bytes are here, before anybody has seen the last of
 """
 
 import asyncio
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,16 +23,13 @@ from flexivideo.errors import SettingsError, SourceUnavailable, StoreError
 from pipeline.fetched_file import BLOCKS_AHEAD, FetchedFile, Reading
 from pipeline.identity import video_id
 from pipeline.outcomes import ErrorKind
-from pipeline.patience import TornReply, patiently
+from pipeline.patience import TornReply, if_there, patiently
 from pipeline.prefix_listing import named_or_under
 from pipeline.records import VideoRef
 from pipeline.remote_names import EXTRAS, scheme
 from pipeline.store_settings import StoreSettings
 
 __all__ = ["listed_videos", "located", "opened"]
-
-# Decoders ask for little at a time.
-BUFFER_BYTES = 1 << 20
 
 # The packages ask again on their own; so do we, once, for what they do not notice.
 TRIES = 2
@@ -67,13 +63,8 @@ def listed_videos(
 def located(name: str, settings: StoreSettings) -> VideoRef | None:
     """The object of that name as it is now; see ``pipeline.source_kinds``."""
     store, path = _filesystem(name)
-    try:
-        facts = sync(get_loop(), patiently, lambda: _facts(name, store, path), TRIES)
-    except StoreError as error:
-        if error.error_kind == ErrorKind.SOURCE_MISSING:
-            return None
-        raise
-    return _ref(name, facts) if facts["type"] == "file" else None
+    facts = if_there(lambda: sync(get_loop(), patiently, lambda: _facts(name, store, path), TRIES))
+    return _ref(name, facts) if facts and facts["type"] == "file" else None
 
 
 def opened(
@@ -87,8 +78,7 @@ def opened(
         reader = _Reader(ref)
     except SettingsError as error:  # a package that only the driver has
         raise SourceUnavailable(ErrorKind.SOURCE_UNAVAILABLE, str(error)) from error
-    file = FetchedFile(reader.read, reader.left, beat, reading=reading)
-    return io.BufferedReader(file, BUFFER_BYTES)
+    return FetchedFile(reader.read, reader.left, beat, reading=reading).buffered()
 
 
 class _Reader:

@@ -26,6 +26,7 @@ from pipeline.store import open_store
 from pipeline.store_settings import StoreSettings
 
 __all__ = [
+    "ATTEMPT_COLUMNS",
     "KEPT_SCHEMA",
     "KEY_COLUMNS",
     "SHORT_ROWS",
@@ -47,8 +48,9 @@ SHORT_ROWS = 32
 # Videos whose kept captions are at hand at a time.
 MOST_VIDEOS = 16
 
-# What a caption was made from, beside the settings.
-KEY_COLUMNS = ("uri", "video_id", "attempt", "row_index", "prompt", "scenes")
+# Whose clip it is, and what its caption was made from beside the settings and the video.
+ATTEMPT_COLUMNS = ("uri", "video_id", "attempt", "row_index")
+KEY_COLUMNS = ("prompt", "scenes")
 
 # What it took is the matter of the run that made it.
 TIMES = ("caption_busy_s", "caption_cpu_s")
@@ -139,21 +141,30 @@ class KeptCaptions:
         self._captioner, self._store = kept.captioner, open_store(kept.root, kept.store)
         self._rows: OrderedDict[tuple[str, str], dict[str, dict[str, Any]]] = OrderedDict()
 
+    def knows(self, row: Mapping[str, Any]) -> bool:
+        """Whether anything was kept of the video that a clip is of.
+
+        Args:
+            row: of :data:`ATTEMPT_COLUMNS`.
+        """
+        return row["row_index"] >= SHORT_ROWS and bool(self._of_attempt(row))
+
     def of(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Caption and vector of a clip; None if they were not kept.
 
         Args:
-            row: of :data:`KEY_COLUMNS`.
+            row: of :data:`ATTEMPT_COLUMNS` and :data:`KEY_COLUMNS`.
         """
-        if row["row_index"] < SHORT_ROWS:
-            return None
+        return self._of_attempt(row).get(clip_key(row)) if self.knows(row) else None
+
+    def _of_attempt(self, row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         attempt = row["video_id"], row["attempt"]
         if attempt not in self._rows:
             self._rows[attempt] = dict(self._read(row["uri"], row["video_id"]))
             if len(self._rows) > MOST_VIDEOS:
                 self._rows.popitem(last=False)
         self._rows.move_to_end(attempt)
-        return self._rows[attempt].get(clip_key(row))
+        return self._rows[attempt]
 
     def _read(self, uri: str, video_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """What can be read; what cannot is captioned again."""

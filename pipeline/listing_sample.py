@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.fetched_file import n_requests_of
-from pipeline.local_uri import S3_SCHEME
 from pipeline.records import VideoRef
+from pipeline.remote_names import is_remote
 
 __all__ = ["ListingSample", "SampledVideo"]
 
@@ -74,7 +74,7 @@ class ListingSample:
                 heapq.heappushpop(self._kept, entry)
             self.n_videos += 1
             self.n_bytes += size_bytes
-            if ref.uri.startswith(S3_SCHEME):
+            if is_remote(ref.uri):
                 self.n_requests += n_requests_of(size_bytes)
 
     def videos(self) -> list[SampledVideo]:

@@ -29,7 +29,6 @@ __all__ = [
     "ask",
     "bucket_and_key",
     "filesystem",
-    "if_there",
     "tried",
     "unquoted",
 ]
@@ -92,16 +91,6 @@ async def _judged(uri: str, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         raise SettingsError(f"{uri!r} cannot be asked for: {error}") from error
     except FAILURES as error:
         raise _failure(error, uri) from error
-
-
-def if_there(asked: Callable[[], Answer]) -> Answer | None:
-    """What is asked for; None where the store says that there is no such object."""
-    try:
-        return asked()
-    except StoreError as error:
-        if error.error_kind == ErrorKind.SOURCE_MISSING:
-            return None
-        raise
 
 
 @lru_cache(maxsize=8)

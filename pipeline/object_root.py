@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 from flexivideo.errors import StoreError
 from pipeline.local_uri import S3_SCHEME
 from pipeline.object_files import ObjectFiles
-from pipeline.object_requests import ask, bucket_and_key, if_there
+from pipeline.object_requests import ask, bucket_and_key
 from pipeline.object_store import DIGEST, read_object
 from pipeline.outcomes import ErrorKind
-from pipeline.patience import PATIENT_TRIES
+from pipeline.patience import PATIENT_TRIES, if_there
 from pipeline.prefix_listing import listing_error
 from pipeline.store_settings import StoreSettings
 

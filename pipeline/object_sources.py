@@ -1,6 +1,5 @@
 """Videos in S3 stores: what a prefix holds, and an object's bytes as a file."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -13,9 +12,6 @@ from pipeline.records import VideoRef
 from pipeline.store_settings import StoreSettings
 
 __all__ = ["listed_videos", "located", "opened"]
-
-# Decoders ask for little at a time.
-BUFFER_BYTES = 1 << 20
 
 
 def listed_videos(
@@ -54,8 +50,7 @@ def opened(
 ) -> BinaryIO:
     """The bytes of an object in the version that was listed; see ``pipeline.source_kinds``."""
     reader = ObjectReader(ref.uri, ref.version, settings, size_bytes=ref.size_bytes)
-    file = FetchedFile(reader.read, ref.size_bytes or 0, beat, reading=reading)
-    return io.BufferedReader(file, BUFFER_BYTES)
+    return FetchedFile(reader.read, ref.size_bytes or 0, beat, reading=reading).buffered()
 
 
 def _ref(found: ListedObject) -> VideoRef:

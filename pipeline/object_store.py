@@ -20,11 +20,10 @@ from pipeline.object_requests import (
     ask,
     bucket_and_key,
     filesystem,
-    if_there,
     tried,
     unquoted,
 )
-from pipeline.patience import PATIENT_TRIES, TornReply
+from pipeline.patience import PATIENT_TRIES, TornReply, if_there
 from pipeline.store_settings import StoreSettings
 
 __all__ = [

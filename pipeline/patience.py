@@ -1,4 +1,4 @@
-"""Requests that are made again, after longer and longer waits.
+"""Requests that are made again, after longer and longer waits; what is absent is no failure.
 
 What was refused, or has changed meanwhile, is not asked for again.
 """
@@ -10,7 +10,7 @@ from typing import TypeVar
 from flexivideo.errors import StoreError
 from pipeline.outcomes import ErrorKind
 
-__all__ = ["PATIENT_TRIES", "TRIES", "TornReply", "patiently"]
+__all__ = ["PATIENT_TRIES", "TRIES", "TornReply", "if_there", "patiently"]
 
 # Of one request; together they wait for 3 s.
 TRIES, FIRST_WAIT_S = 5, 0.2
@@ -23,6 +23,16 @@ Answer = TypeVar("Answer")
 
 class TornReply(OSError):
     """A reply that is not what was asked for."""
+
+
+def if_there(asked: Callable[[], Answer]) -> Answer | None:
+    """What is asked for; None where the store says that there is no such object."""
+    try:
+        return asked()
+    except StoreError as error:
+        if error.error_kind == ErrorKind.SOURCE_MISSING:
+            return None
+        raise
 
 
 async def patiently(attempt: Callable[[], Awaitable[Answer]], tries: int = TRIES) -> Answer:

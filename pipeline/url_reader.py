@@ -18,7 +18,7 @@ from fsspec.asyn import get_loop, sync
 
 from flexivideo.errors import StoreError
 from pipeline.outcomes import ErrorKind
-from pipeline.patience import TornReply, patiently
+from pipeline.patience import TornReply, if_there, patiently
 from pipeline.signed_urls import WebAddress
 from pipeline.url_requests import judged, reply_to, some_bytes
 from pipeline.url_versions import UrlVersion
@@ -51,13 +51,7 @@ def look_up(address: WebAddress) -> FoundUrl | None:
     Raises:
         StoreError: if the server refuses, cannot be reached, or does not say the length.
     """
-    try:
-        found: FoundUrl = sync(get_loop(), patiently, lambda: _first_byte(address))
-    except StoreError as error:
-        if error.error_kind == ErrorKind.SOURCE_MISSING:
-            return None
-        raise
-    return found
+    return if_there(lambda: sync(get_loop(), patiently, lambda: _first_byte(address)))
 
 
 async def _first_byte(address: WebAddress) -> FoundUrl:

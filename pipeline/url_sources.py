@@ -1,6 +1,5 @@
 """Videos at web addresses, presigned ones among them: each is named, none is listed."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -16,9 +15,6 @@ from pipeline.store_settings import StoreSettings
 from pipeline.url_reader import UrlReader, look_up
 
 __all__ = ["listed_videos", "located", "opened"]
-
-# Decoders ask for little at a time.
-BUFFER_BYTES = 1 << 20
 
 
 def listed_videos(
@@ -69,4 +65,4 @@ def opened(
     size_bytes = ref.size_bytes or 0
     reader = UrlReader(WebAddress(ref.uri, ref.signed_query), ref.version, size_bytes=size_bytes)
     file = FetchedFile(reader.read, size_bytes, beat, reading=reading, done=reader.close)
-    return io.BufferedReader(file, BUFFER_BYTES)
+    return file.buffered()
