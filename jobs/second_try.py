@@ -10,7 +10,7 @@ from jobs.display import choose_display
 from jobs.index_run import IndexRun
 from jobs.run_preview import RunPreview
 from pipeline.identity import video_id
-from pipeline.known_videos import ended_otherwise, newest_settings, standing
+from pipeline.known_videos import KnownVideo, ended_otherwise, newest_settings, standing
 from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
 from pipeline.runs import COMPLETED
@@ -52,8 +52,7 @@ def run_retry(
     display = choose_display(as_json=as_json, console=console)
     run = IndexRun(opened, settings, display)
     chosen = ended_otherwise(connection, statuses=statuses or NOT_WELL, kinds=kinds)
-    refs = [ref for uri in chosen if (ref := _now(uri, settings.store)) is not None]
-    refs = [replace(ref, prompt=chosen[ref.uri]) for ref in refs]
+    refs = [ref for known in chosen if (ref := _now(known, settings.store)) is not None]
     well = standing(connection, refs)  # in the version that is there now
     run.progress.compared(len(refs), len(well))
     preview = RunPreview(
@@ -74,18 +73,20 @@ def run_retry(
     return int(ended != COMPLETED)
 
 
-def _now(uri: str, store: StoreSettings) -> VideoRef | None:
+def _now(known: KnownVideo, store: StoreSettings) -> VideoRef | None:
     """A video in its present version; None if it is gone.
 
     One that is refused ends as a row that says so: its address may have to be signed, and what
     signed it was not kept.
     """
+    uri = known.uri
     try:
-        return located(uri, store)
+        ref = located(uri, store)
     except StoreError as error:
         if error.error_kind != ErrorKind.SOURCE_DENIED:
             raise
-        return VideoRef(uri=uri, version="", video_id=video_id(uri, ""), size_bytes=None)
+        ref = VideoRef(uri=uri, version="", video_id=video_id(uri, ""), size_bytes=None)
+    return ref and replace(ref, prompt=known.prompt).within(known.time_range)
 
 
 def _check(option: str, given: Sequence[str], known: Iterable[str]) -> None:

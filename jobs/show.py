@@ -15,6 +15,7 @@ from jobs.display import duration
 from jobs.run_preview import printable
 from pipeline.local_uri import FILE_SCHEME, to_path, to_uri
 from pipeline.store import Store
+from pipeline.time_ranges import TimeRange
 from pipeline.views import connect
 
 __all__ = ["cell", "show_dataset", "show_video"]
@@ -46,26 +47,28 @@ def show_dataset(store: Store, *, limit: int, console: Console) -> None:
         raise SettingsError(f"limit is {limit}; expected a number from 1 on")
     connection = connect(store)
     rows = connection.execute(
-        """SELECT video_id, uri, status, error_kind, duration_s, n_scenes, n_clips, caption
+        """SELECT uri, range_start_s, range_end_s, video_id, status, error_kind, duration_s,
+                  n_scenes, n_clips, caption
            FROM videos LEFT JOIN (SELECT video_id, caption FROM clips WHERE clip_index = 0)
-           USING (video_id) ORDER BY uri LIMIT ?""",
+           USING (video_id) ORDER BY uri, range_start_s NULLS FIRST LIMIT ?""",
         [limit],
     ).fetchall()
-    names = [printable(to_path(uri)) for _, uri, *_ in rows]
+    names = [printable(to_path(uri)) for uri, *_ in rows]
     folder = _common_folder(names)
     lines = [
         {
             "id": video_id[:8],
-            "video": cell(name.removeprefix(folder)),
+            "video": cell(name.removeprefix(folder) + _within(start_s, end_s)),
             "status": status if error_kind is None else f"{status}: {error_kind}",
             "length": duration(duration_s),
             "scenes": str(n_scenes),
             "clips": str(n_clips),
             "first caption": cell(caption),
         }
-        for name, (video_id, _, status, error_kind, duration_s, n_scenes, n_clips, caption) in zip(
+        for name, (_, start_s, end_s, video_id, status, error_kind, duration_s, *rest) in zip(
             names, rows, strict=True
         )
+        for n_scenes, n_clips, caption in [rest]
     ]
     console.print(f"[italic]{escape(folder)}[/italic]", soft_wrap=True)
     if console.width < TABLE_WIDTH:
@@ -97,8 +100,10 @@ def show_video(store: Store, video: str, *, scenes: bool, console: Console) -> N
         console: where to.
     """
     connection = connect(store)
-    video_id, uri, status, error_kind, message = _find(connection, store.root, video)
-    console.print(f"[bold]{cell(to_path(uri))}[/bold]  {video_id}")
+    found = _find(connection, store.root, video)
+    video_id, uri, start_s, end_s, status, error_kind, message = found
+    name = to_path(uri) + _within(start_s, end_s)
+    console.print(f"[bold]{cell(name)}[/bold]  {video_id}")
     console.print(status if error_kind is None else f"{status}: {error_kind}: {cell(message)}")
     clips = connection.execute(
         """SELECT clip_index, start_s, end_s, n_scenes, boundary, caption, caption_status
@@ -124,8 +129,9 @@ def show_video(store: Store, video: str, *, scenes: bool, console: Console) -> N
 
 def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple:
     matches = connection.execute(
-        """SELECT video_id, uri, status, error_kind, error_message FROM videos
-           WHERE starts_with(video_id, $1) OR uri = $1 OR ends_with(uri, $2) ORDER BY uri""",
+        """SELECT video_id, uri, range_start_s, range_end_s, status, error_kind, error_message
+           FROM videos WHERE starts_with(video_id, $1) OR uri = $1 OR ends_with(uri, $2)
+           ORDER BY uri, range_start_s NULLS FIRST""",
         [printable(video), to_uri(f"/{video}").removeprefix(FILE_SCHEME)],
     ).fetchall()
     if not matches:
@@ -133,9 +139,17 @@ def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple
             f"no video of {root} has the id or name {video!r}; see them by show {root}"
         )
     if len(matches) > 1:
-        some = ", ".join(f"{match[0][:12]} {printable(match[1])}" for match in matches[:5])
+        some = ", ".join(
+            f"{video_id[:12]} {printable(uri)}{_within(start_s, end_s)}"
+            for video_id, uri, start_s, end_s, *_ in matches[:5]
+        )
         raise DatasetError(f"{len(matches)} videos answer to {video!r}: {some}; give a longer id")
     return matches[0]
+
+
+def _within(start_s: float | None, end_s: float | None) -> str:
+    """What follows the name of a video that is a part of an object."""
+    return "" if start_s is None else f", {TimeRange(start_s=start_s, end_s=end_s)}"
 
 
 def _say_limits(connection: duckdb.DuckDBPyConnection, console: Console) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline.outcomes import CaptionStatus
 from pipeline.records import CAPTIONED_SCHEMA, Twin, VideoRef
 from pipeline.retry import NO_LIMITS
+from pipeline.time_ranges import TimeRange
 from pipeline.verdicts import lost_rows, outcome_of, verdict_with_captions
 
 __all__ = ["Assembler", "CompleteVideo"]
@@ -32,6 +33,7 @@ class CompleteVideo:
         uri: where it was listed.
         version: in which version.
         outcome: its ``OUTCOME_TYPE`` as a dictionary, captions taken into account.
+        time_range: the part of the object that it is; None: all of it.
         prompt: what the model was asked of it alone; None: what it was asked of the others.
         n_caption_tokens: of all its captions.
     """
@@ -44,18 +46,28 @@ class CompleteVideo:
         outcome: dict[str, Any],
         spool: "_Spool",
         *,
+        time_range: TimeRange | None,
         prompt: str | None,
         n_caption_tokens: int = 0,
     ) -> None:
         self.video_id, self.uri, self.version = video_id, uri, version
-        self.outcome, self._spool, self.prompt = outcome, spool, prompt
+        self.time_range, self.prompt = time_range, prompt
+        self.outcome, self._spool = outcome, spool
         self.n_caption_tokens = n_caption_tokens
 
     @classmethod
     def lost(cls, ref: VideoRef, *, passes: int) -> "CompleteVideo":
         """A video whose rows never all arrived; no limits of its decode are to blame."""
         outcome = outcome_of(lost_rows(passes), n_tries=passes, limits_id=NO_LIMITS)
-        return cls(ref.video_id, ref.uri, ref.version, outcome, _Spool(), prompt=ref.prompt)
+        return cls(
+            ref.video_id,
+            ref.uri,
+            ref.version,
+            outcome,
+            _Spool(),
+            time_range=ref.time_range,
+            prompt=ref.prompt,
+        )
 
     @property
     def twin(self) -> Twin | None:
@@ -141,12 +153,14 @@ class Assembler:
         spool = attempts.pop(attempt_id).spool
         self._forget(video_id)
         self._complete.add(video_id)
+        asked = row["time_range"][0].as_py()
         return CompleteVideo(
             video_id,
             attempt.uri,
             row["version"][0].as_py(),
             attempt.final_outcome(),
             spool,
+            time_range=asked and TimeRange(**asked),
             prompt=row["prompt"][0].as_py(),
             n_caption_tokens=attempt.n_caption_tokens(),
         )

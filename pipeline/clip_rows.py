@@ -1,6 +1,7 @@
 """Clips and outcomes as rows of ``pipeline.records.DECODED_SCHEMA``."""
 
 import io
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ def _row(
         "video_id": ref.video_id,
         "attempt": attempt,
         "row_index": row_index,
+        "time_range": ref.time_range and asdict(ref.time_range),
         "prompt": ref.prompt,
         "decode_busy_s": spent.busy_s,
         "decode_cpu_s": spent.cpu_s,

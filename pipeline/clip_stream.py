@@ -33,6 +33,7 @@ class VideoFacts:
         columns: what its outcome says of container and frames.
         report: what the decoder met.
         contrast: largest standard deviation of a sampled frame, grey levels.
+        start_pts: presentation of the first frame that was taken, ticks.
         tokens_per_scene: visual tokens of a scene; 0 before the first frame.
         n_frames_sampled: frames that were looked at.
         n_scenes: scenes of the clips that have been taken.
@@ -43,6 +44,7 @@ class VideoFacts:
     columns: dict[str, Any] = field(default_factory=dict)
     report: DecodeReport = field(default_factory=DecodeReport)
     contrast: float = 0.0
+    start_pts: int | None = None
     tokens_per_scene: int = 0
     n_frames_sampled: int = 0
     n_scenes: int = 0
@@ -64,7 +66,7 @@ def clip_batches(
         ref: which video.
         attempt: nonce of this execution.
         video: open.
-        frames: those of ``timed_frames(video, facts.report)``, or some that follow each other.
+        frames: some that follow each other, of a generator that fills in ``facts.report``.
         plan: settings.
         facts: filled in.
 
@@ -94,17 +96,20 @@ def _clips(
         "time_base_num": video.time_base.numerator,
         "time_base_den": video.time_base.denominator,
     }
-    refuse_long(video.claimed_duration_s, plan)
+    claimed_s, asked = video.claimed_duration_s, ref.time_range
+    refuse_long(claimed_s if asked is None or not claimed_s else asked.share_of(claimed_s), plan)
     sampler = InstantSampler(sample_fps=plan.segmentation.sample_fps, time_base=video.time_base)
     scaler: UprightScaler | None = None
     for frame in frames:
+        if facts.start_pts is None:
+            facts.start_pts = frame.pts
         if scaler is None:
             scaler = UprightScaler(frame.image, video.pixel_aspect)
             columns |= {"height": scaler.height_px, "width": scaler.width_px}
             scenes = SceneBuilder(scaler, video, report, plan, ref.known_scenes)
             facts.tokens_per_scene = scenes.tokens_per_scene
             packer = ClipPacker(plan.packing, tokens_per_scene=scenes.tokens_per_scene)
-        refuse_long((frame.end_pts - (report.first_pts or 0)) * float(video.time_base), plan)
+        refuse_long((frame.end_pts - facts.start_pts) * float(video.time_base), plan)
         if not sampler.holds_instant(frame.pts, frame.end_pts):
             continue
         facts.n_frames_sampled += 1

@@ -125,6 +125,8 @@ class CommitParts:
                 "video_id": video.video_id,
                 "uri": video.uri,
                 "version": video.version,
+                "range_start_s": video.time_range and video.time_range.start_s,
+                "range_end_s": video.time_range and video.time_range.end_s,
                 "sample_fps": self._about.sample_fps,
                 "run_id": self._about.run_id,
                 "segmenter_id": identity.segmenter_id,

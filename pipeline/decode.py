@@ -50,8 +50,9 @@ class DecodeReport:
         n_refused: of these failures, how many were memory that was refused.
         last_failure: what the last of them said.
         synthesised: whether any timestamp was made up.
-        first_pts: first frame's presentation; None before it.
-        end_pts: end of the last frame.
+        first_pts: the video's first frame's presentation; None before it.
+        end_pts: end of the last frame that was handed on.
+        left_early: whether there was more, which was not asked for.
     """
 
     n_frames: int = 0
@@ -62,12 +63,13 @@ class DecodeReport:
     synthesised: bool = False
     first_pts: int | None = None
     end_pts: int = 0
+    left_early: bool = False
 
 
 def timed_frames(
     video: OpenVideo, report: DecodeReport, beat: Callable[[], None] = lambda: None
 ) -> Iterator[TimedFrame]:
-    """Every frame of the video, one frame behind the decoder.
+    """Every frame from where the container stands, one frame behind the decoder.
 
     Args:
         video: open.
@@ -77,9 +79,9 @@ def timed_frames(
     waiting: tuple[VideoFrame, int] | None = None
     for image in _images(video, report, beat):
         pts = _pts(image, waiting, video, report)
-        if waiting is None:
+        if report.first_pts is None:
             report.first_pts = pts
-        else:
+        if waiting is not None:
             yield TimedFrame(image=waiting[0], pts=waiting[1], end_pts=pts)
         waiting = (image, pts)
         report.end_pts = pts + _duration(image, video)

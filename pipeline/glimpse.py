@@ -22,6 +22,7 @@ from pipeline.fetched_file import Reading
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.source_file import open_source
+from pipeline.time_ranges import TimeRange
 
 __all__ = ["GLIMPSE", "STRETCH_S", "VideoGlimpse", "glimpse_rows"]
 
@@ -51,7 +52,7 @@ class VideoGlimpse:
         codec: of the pictures.
         width_px: as a player shows it, before it is turned upright.
         height_px: likewise.
-        duration_s: by the header, or by how many bytes its beginning takes.
+        duration_s: by the header, or by how many bytes its beginning takes; of the range alone.
         fps: frames a second, by the header.
         tokens_per_scene: visual tokens of a scene of that size.
         n_frames_before: sampled frames of the stretch that lie before its place.
@@ -120,14 +121,28 @@ def glimpse_rows(
         with source as file:
             seen |= _header(file, plan)
             seen["open_cpu_s"] = time.process_time() - began_s
+            whole_s, begin_s = seen["duration_s"], 0.0
+            if ref.time_range is not None:
+                begin_s = ref.time_range.start_s
+                seen["duration_s"] = _within(ref.time_range, whole_s)
             refuse_long(seen["duration_s"], plan)
             if place is not None:
                 with _open(file, plan) as video:
-                    yield from _stretch(ref, video, plan, place * seen["duration_s"], seen, beat)
+                    # What would reach beyond the end begins so much earlier.
+                    place_s = begin_s + place * seen["duration_s"]
+                    place_s = max(0.0, min(place_s, whole_s - STRETCH_S))
+                    yield from _stretch(ref, video, plan, place_s, seen, beat)
     except (VideoRejected, SourceUnavailable) as error:
         seen["error_kind"] = str(error.error_kind)
     seen |= {"n_requests": reading.n_requests, "n_bytes": reading.n_bytes}
     yield pa.RecordBatch.from_pylist([asdict(VideoGlimpse(**seen))], schema=GLIMPSE)
+
+
+def _within(time_range: TimeRange, whole_s: float) -> float:
+    length_s = time_range.share_of(whole_s)
+    if not length_s:
+        raise VideoRejected(ErrorKind.NO_FRAMES, f"no second of {time_range} lies in the video")
+    return length_s
 
 
 def _open(file: BinaryIO, plan: DecodePlan) -> AbstractContextManager[OpenVideo]:
@@ -184,8 +199,6 @@ def _stretch(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a stretch whose watched part begins at a place, seconds from the first frame."""
     tick_s, facts, began_s = float(video.time_base), VideoFacts(), time.process_time()
-    # What would reach beyond the end begins so much earlier.
-    place_s = max(0.0, min(place_s, seen["duration_s"] - STRETCH_S))
     place_pts = (video.stream.start_time or 0) + round(place_s / tick_s)
     _seek(video, place_pts - round(WARM_UP_S / tick_s))
     frames = _watched(timed_frames(video, facts.report, beat), place_pts, tick_s, facts, seen)

@@ -37,9 +37,15 @@ def settings_id(kind: str, settings: Mapping[str, object]) -> str:
     return f"{kind}-{digest(kind, canonical)[:16]}"
 
 
-def video_id(uri: str, version: str) -> str:
-    """Id of one object in one version (``version``: etag, or size and mtime on disks)."""
-    return digest("video", uri, version)
+def video_id(
+    uri: str, version: str, *, start_s: float | None = None, end_s: float | None = None
+) -> str:
+    """Id of one object in one version (``version``: etag, or size and mtime on disks).
+
+    Or of a range of it, which is a video of its own: then ``start_s`` is given.
+    """
+    time_range = () if start_s is None else (start_s, end_s)
+    return digest("video", uri, version, *time_range)
 
 
 def scene_id(video: str, segmenter: str, scene_index: int) -> str:

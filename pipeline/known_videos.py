@@ -1,6 +1,7 @@
 """What a dataset says of its own videos and runs, for those who do something again."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import duckdb
 
@@ -8,8 +9,24 @@ from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
 from pipeline.records import VideoRef
 from pipeline.settings import IndexSettings
+from pipeline.time_ranges import TimeRange
 
-__all__ = ["ended_otherwise", "newest_settings", "standing"]
+__all__ = ["KnownVideo", "ended_otherwise", "newest_settings", "standing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownVideo:
+    """What was asked for once, whatever version it had.
+
+    Attributes:
+        uri: of the object.
+        time_range: the part of it; None: all.
+        prompt: what the model was asked of it alone; None: what it was asked of the others.
+    """
+
+    uri: str
+    time_range: TimeRange | None
+    prompt: str | None
 
 
 def newest_settings(connection: duckdb.DuckDBPyConnection) -> IndexSettings:
@@ -39,8 +56,8 @@ def standing(connection: duckdb.DuckDBPyConnection, refs: Sequence[VideoRef]) ->
 
 def ended_otherwise(
     connection: duckdb.DuckDBPyConnection, *, statuses: Sequence[str], kinds: Sequence[str]
-) -> dict[str, str | None]:
-    """URIs of the videos that are there and ended so, sorted, each with its own prompt or None.
+) -> list[KnownVideo]:
+    """The videos that are there and ended so, sorted by uri.
 
     Args:
         connection: of ``pipeline.views.connect``.
@@ -48,10 +65,17 @@ def ended_otherwise(
         kinds: any of these as the error's kind; none: any at all.
     """
     rows = connection.execute(
-        """SELECT uri, arg_max_null(prompt, commit_id) FROM videos
+        """SELECT uri, range_start_s, range_end_s, arg_max_null(prompt, commit_id) FROM videos
            WHERE source_deleted_at IS NULL AND status IN (SELECT unnest($statuses))
            AND (len($kinds) = 0 OR error_kind IN (SELECT unnest($kinds)))
-           GROUP BY uri ORDER BY uri""",
+           GROUP BY ALL ORDER BY ALL""",
         {"statuses": list(statuses), "kinds": list(kinds)},
     ).fetchall()
-    return dict(rows)
+    return [
+        KnownVideo(
+            uri=uri,
+            time_range=None if start_s is None else TimeRange(start_s=start_s, end_s=end_s),
+            prompt=prompt,
+        )
+        for uri, start_s, end_s, prompt in rows
+    ]

@@ -45,7 +45,7 @@ def manifest_refs(lines: Iterable[ManifestLine], store: StoreSettings) -> Iterat
     for line, found in _in_order(lines, store):
         if isinstance(found, VideoRef):
             answered = answered or not _is_given(line)
-            yield replace(found, prompt=line.prompt)
+            yield replace(found, prompt=line.prompt).within(line.time_range)
             continue
         if found.error_kind != ErrorKind.SOURCE_UNAVAILABLE:
             answered = True
@@ -55,7 +55,7 @@ def manifest_refs(lines: Iterable[ManifestLine], store: StoreSettings) -> Iterat
                 f"{n_silent} objects of a manifest could not be looked up, and none could: "
                 f"{found.detail}; look at the network and the endpoint, then run again"
             )
-        yield _ref(line, "", None)
+        yield _ref(line, "", None).within(line.time_range)
 
 
 def _in_order(

@@ -1,12 +1,13 @@
 """Manifests as files: the fields of each line of a text, CSV or Parquet file, as they are read.
 
     .txt, .list   one uri a line; blank lines and lines that begin with # are left out
-    .csv          with a header: uri, and where they are known etag and size_bytes; prompt
+    .csv          with a header: uri, and where they are known etag and size_bytes; start_s and
+                  end_s, of a range; prompt
     .parquet      the same columns
     .json         an inventory of a bucket (pipeline/inventories.py)
 
-Other columns are not looked at, but for those that a later release will take: these are refused.
-Only the file as a whole is judged here. It is read bit by bit, so that it may be of any length.
+Other columns are not looked at. Only the file as a whole is judged here. It is read bit by bit, so
+that it may be of any length.
 """
 
 import csv
@@ -29,8 +30,7 @@ from pipeline.store_settings import StoreSettings
 __all__ = ["Row", "manifest_rows"]
 
 INVENTORY = ".json"
-URI, OPTIONAL = "uri", ("etag", "size_bytes", "prompt")
-RESERVED = ("start_s", "end_s")
+URI, OPTIONAL = "uri", ("etag", "size_bytes", "start_s", "end_s", "prompt")
 
 # What Parquet is read in, so that one row group of a million lines takes no memory either.
 BATCH_ROWS, BUFFER_BYTES = 4096, 1 << 20
@@ -147,12 +147,6 @@ def _values(column: pa.Array) -> list[Any]:
 
 def _columns(names: Sequence[str], source: str) -> dict[str, int]:
     """The columns that are read, and where they stand."""
-    reserved = [name for name in names if name.lower() in RESERVED]
-    if reserved:
-        raise SettingsError(
-            f"manifest {source!r} has the columns {', '.join(reserved)}, which this release does "
-            f"not take yet: leave them out to index whole videos"
-        )
     wanted = {name: place for place, name in enumerate(names) if name in (URI, *OPTIONAL)}
     if URI not in wanted or any(names.count(name) > 1 for name in wanted):
         raise SettingsError(

@@ -18,6 +18,7 @@ from pipeline.manifest_rows import manifest_rows
 from pipeline.remote_names import EXPECTED, is_remote, remote_name
 from pipeline.signed_urls import WebAddress, shown
 from pipeline.store_settings import StoreSettings
+from pipeline.time_ranges import TimeRange, time_range
 
 __all__ = ["ManifestLine", "manifest_lines"]
 
@@ -38,6 +39,7 @@ class ManifestLine:
         uri: as it will stand in the tables.
         etag: of an object's version, without quotes; None: not given.
         size_bytes: None: not given.
+        time_range: the part that is asked for; None: all of it.
         prompt: what the model is asked of it; None: what it is asked of the others.
         signed_query: the whole query of an address that is signed, in the clear; None: it is not.
     """
@@ -45,6 +47,7 @@ class ManifestLine:
     uri: str
     etag: str | None
     size_bytes: int | None
+    time_range: TimeRange | None
     prompt: str | None
     signed_query: str | None = field(repr=False)
 
@@ -76,6 +79,7 @@ def manifest_lines(
                 signed_query=name.signed_query,
                 etag=_etag(fields.get("etag")),
                 size_bytes=_size(fields.get("size_bytes")),
+                time_range=time_range(fields.get("start_s"), fields.get("end_s")),
                 prompt=_prompt(fields.get("prompt")),
             )
         except ValueError as error:

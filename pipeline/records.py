@@ -11,10 +11,13 @@ to end in ``pixels``; ``runs`` says how to cut them. The caption stage drops the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+
+from pipeline.identity import video_id
+from pipeline.time_ranges import TimeRange
 
 __all__ = [
     "CAPTIONED_SCHEMA",
@@ -67,17 +70,18 @@ class Twin:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoRef:
-    """One object in one version, as listed.
+    """One object in one version, or a range of it, as listed.
 
     Attributes:
         uri: absolute path or URL, as it will stand in the tables.
         version: etag, or ``<size>-<mtime_ns>`` on disks.
-        video_id: ``pipeline.identity.video_id(uri, version)``.
+        video_id: ``pipeline.identity.video_id`` of these, and of the range.
         size_bytes: None where the listing does not say.
         scenes_commit_id: commit under which its scenes stand already; None: it is to be segmented.
         known_scenes: the scenes that its frames are cut into; None: by ATS.
         twin: whose rows are taken over if the bytes are the same; None: nobody's.
         modified_at_s: when this version was put there, seconds since 1970 UTC; None: unknown.
+        time_range: the part that is asked for; None: all of it.
         prompt: what the model is asked of this video; None: what it is asked of the others.
         signed_query: what signs the request for it, sealed for the way to whoever reads it
             (``pipeline.sealing``); None: nothing does.
@@ -91,6 +95,7 @@ class VideoRef:
     known_scenes: tuple[KnownScene, ...] | None = None
     twin: Twin | None = None
     modified_at_s: float | None = None
+    time_range: TimeRange | None = None
     prompt: str | None = None
     signed_query: str | None = None
 
@@ -100,7 +105,14 @@ class VideoRef:
         known = fields["known_scenes"]
         scenes = known if known is None else tuple(KnownScene(**scene) for scene in known)
         twin = fields["twin"] and Twin(**fields["twin"])
-        return cls(**{**fields, "known_scenes": scenes, "twin": twin})
+        within = fields["time_range"] and TimeRange(**fields["time_range"])
+        return cls(**{**fields, "known_scenes": scenes, "twin": twin, "time_range": within})
+
+    def within(self, time_range: TimeRange | None) -> "VideoRef":
+        """A range of the object, or all of it."""
+        bounds = {} if time_range is None else asdict(time_range)
+        own_id = video_id(self.uri, self.version, **bounds)
+        return replace(self, video_id=own_id, time_range=time_range)
 
 
 KNOWN_SCENE_TYPE = pa.struct(
@@ -114,6 +126,10 @@ KNOWN_SCENE_TYPE = pa.struct(
 
 TWIN_TYPE = pa.struct([pa.field(name, pa.string()) for name in Twin.__dataclass_fields__])
 
+TIME_RANGE_TYPE = pa.struct(
+    [pa.field("start_s", pa.float64(), nullable=False), pa.field("end_s", pa.float64())]
+)
+
 REF_SCHEMA = pa.schema(
     [
         pa.field("uri", pa.string(), nullable=False),
@@ -123,6 +139,7 @@ REF_SCHEMA = pa.schema(
         pa.field("scenes_commit_id", pa.string()),
         pa.field("known_scenes", pa.list_(KNOWN_SCENE_TYPE)),
         pa.field("twin", TWIN_TYPE),
+        pa.field("time_range", TIME_RANGE_TYPE),
         pa.field("prompt", pa.string()),
         pa.field("signed_query", pa.string()),
     ]
@@ -202,6 +219,7 @@ _KEY_FIELDS = [
     pa.field("video_id", pa.string(), nullable=False),
     pa.field("attempt", pa.string(), nullable=False),
     pa.field("row_index", pa.int32(), nullable=False),
+    pa.field("time_range", TIME_RANGE_TYPE),  # null: all of it
     pa.field("prompt", pa.string()),  # of this video alone; null: the run's
     pa.field("kind", pa.string(), nullable=False),  # "clip" or "video"
     pa.field("clip", CLIP_TYPE),

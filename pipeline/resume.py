@@ -63,6 +63,9 @@ class Resume:
         if self._connection is None:
             return list(refs)
         columns = {name: [getattr(ref, name) for ref in refs] for name in ("video_id", "version")}
+        for name in ("start_s", "end_s"):
+            bounds = (ref.time_range and getattr(ref.time_range, name) for ref in refs)
+            columns[f"range_{name}"] = pa.array(bounds, pa.float64())
         ids = {
             prompt: self._identity.asking(prompt).prompt_id for prompt in {r.prompt for r in refs}
         }
@@ -73,7 +76,9 @@ class Resume:
                FROM listed ANTI JOIN done USING (video_id, prompt_id)
                LEFT JOIN segmented ON segmented.video_id = listed.video_id
                LEFT JOIN twins ON twins.version = listed.version
-                    AND twins.prompt_id = listed.prompt_id"""
+                    AND twins.prompt_id = listed.prompt_id
+                    AND twins.range_start_s IS NOT DISTINCT FROM listed.range_start_s
+                    AND twins.range_end_s IS NOT DISTINCT FROM listed.range_end_s"""
         ).fetchall()
         self._connection.unregister("listed")
         known = {video_id: rest for video_id, *rest in left}
@@ -146,12 +151,13 @@ def _remember_twins(
     # An object keeps its version when it is renamed, mostly; whether it is the same, bytes tell.
     connection.execute(
         """CREATE TEMP TABLE twins AS
-           SELECT version, prompt_id, max_by(video_id, commit_id) AS video_id,
+           SELECT version, range_start_s, range_end_s, prompt_id,
+                  max_by(video_id, commit_id) AS video_id,
                   max_by(content_digest, commit_id) AS content_digest, max(commit_id) AS commit_id
            FROM videos
            WHERE $wanted AND status = $status AND content_digest IS NOT NULL AND version <> ''
            AND segmenter_id = $segmenter AND packing_id = $packing AND model_id = $model
-           GROUP BY version, prompt_id""",
+           GROUP BY version, range_start_s, range_end_s, prompt_id""",
         {
             "wanted": wanted,
             "status": Status.SUCCESS,

@@ -37,7 +37,7 @@ def _schema(*columns: pa.Field) -> pa.Schema:
     return pa.schema(list(columns), metadata={"schema_version": SCHEMA_VERSION})
 
 
-_VIDEO_ID = _column("video_id", pa.string(), "digest of uri and version")
+_VIDEO_ID = _column("video_id", pa.string(), "digest of uri, version and, if any, range")
 _COMMIT_ID = _column("commit_id", pa.string(), "commit that wrote the row; sorts by time")
 _START_END = (
     _column("start_pts", pa.int64(), "start, ticks of the stream's time base"),
@@ -52,6 +52,18 @@ VIDEOS = _schema(
     _VIDEO_ID,
     _column("uri", pa.string(), "absolute path or URL"),
     _column("version", pa.string(), "etag, or size and mtime on disks"),
+    _column(
+        "range_start_s",
+        pa.float64(),
+        "beginning of the part that was asked for, seconds; null: all of it was",
+        null=True,
+    ),
+    _column(
+        "range_end_s",
+        pa.float64(),
+        "end of that part, not included; null: to the end",
+        null=True,
+    ),
     _column("content_digest", pa.string(), "SHA-256; null if not all bytes were read", null=True),
     _column("status", pa.string(), "how it ended"),
     _column("error_kind", pa.string(), "what was at fault; null for success", null=True),
@@ -61,7 +73,10 @@ VIDEOS = _schema(
     _column("width", pa.int32(), "pixels as a player shows them; null without frames", null=True),
     _column("height", pa.int32(), "pixels as a player shows them; null without frames", null=True),
     _column(
-        "duration_s", pa.float64(), "first to last frame's end; null without frames", null=True
+        "duration_s",
+        pa.float64(),
+        "first to last frame's end, of the range if any; null without frames",
+        null=True,
     ),
     _column("time_base_num", pa.int32(), "seconds a tick, numerator; null if unopened", null=True),
     _column("time_base_den", pa.int32(), "seconds a tick, denominator", null=True),

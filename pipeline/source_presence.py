@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flexivideo.errors import DatasetError
-from pipeline.identity import commit_sequence
+from pipeline.identity import commit_sequence, video_id
 from pipeline.index_session import IndexSession
 from pipeline.local_uri import prefixes, to_uri
 from pipeline.part_rewriting import rewrite_part
@@ -58,7 +58,9 @@ class SeenVideos:
     def of(self, refs: Iterable[VideoRef]) -> Iterator[VideoRef]:
         """The references as they come, remembered."""
         for ref in refs:
-            self._new.append(ref.video_id)
+            # A range of an object is there as long as the object is.
+            whole = ref if ref.time_range is None else ref.within(None)
+            self._new.append(whole.video_id)
             if len(self._new) == CHUNK_IDS:
                 self._close_chunk()
             yield ref
@@ -79,13 +81,16 @@ class SeenVideos:
         ids = pa.chunked_array(self._chunks, pa.string())
         connection.register("seen", pa.table({"video_id": ids}))
         connection.register("areas", _with_prefixes(folders))
+        connection.create_function("object_id", _object_id, ["VARCHAR", "VARCHAR"], "VARCHAR")
         connection.register("links", _with_prefixes([f"{to_uri(link)}/" for link in links]))
         # What folders give is known by its extension; what was named once need not have one.
         connection.execute(
             r"""CREATE TEMP TABLE known AS
                 SELECT areas.name AS folder, video_id, commit_id,
                        source_deleted_at IS NOT NULL AS is_gone,
-                       video_id IN (SELECT video_id FROM seen) AS is_seen
+                       CASE WHEN range_start_s IS NULL THEN video_id
+                            ELSE object_id(uri, version) END
+                       IN (SELECT video_id FROM seen) AS is_seen
                 FROM videos JOIN areas ON starts_with(uri, areas.prefix)
                 WHERE NOT EXISTS (FROM links WHERE starts_with(uri, links.prefix)
                                   AND starts_with(links.name, areas.name)
@@ -111,6 +116,11 @@ class SeenVideos:
         self._new = []
 
 
+def _object_id(uri: str, version: str) -> str:
+    """Of all of a video that only a range was asked for of."""
+    return video_id(uri, version)
+
+
 def _with_prefixes(folders: Iterable[str]) -> pa.Table:
     """Folders, and what the URIs in them begin with."""
     rows = [{"name": folder, "prefix": prefix} for folder in folders for prefix in prefixes(folder)]
@@ -133,8 +143,8 @@ def _set_deleted_at(
     session: IndexSession, videos: Sequence[Found], deleted_at: datetime | None
 ) -> None:
     by_sequence: dict[int, list[str]] = defaultdict(list)
-    for video_id, commit_id in videos:
-        by_sequence[commit_sequence(commit_id)].append(video_id)
+    for video, commit_id in videos:
+        by_sequence[commit_sequence(commit_id)].append(video)
     for sequence, ids in sorted(by_sequence.items()):
 
         def noted(rows: pa.Table, ids: list[str] = ids) -> pa.Table:

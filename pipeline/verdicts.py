@@ -16,6 +16,7 @@ __all__ = [
     "lost_rows",
     "outcome_of",
     "quarantine",
+    "range_missed",
     "verdict_of_decode",
     "verdict_of_error",
     "verdict_with_captions",
@@ -116,6 +117,16 @@ def verdict_of_decode(
             f"{report.n_frames} frames are damaged{detail}; expected none: fetch the file again",
         )
     return Verdict(status=Status.SUCCESS)
+
+
+def range_missed(asked: str, *, duration_s: float) -> Verdict:
+    """Verdict of a range that holds no frame, of a video of that length."""
+    return Verdict(
+        status=Status.FAILED,
+        error_kind=ErrorKind.NO_FRAMES,
+        message=f"the range is {asked}, and the frames end at {duration_s:.1f} s; expected it to "
+        f"begin before that: mend the manifest's line",
+    )
 
 
 def verdict_of_error(error: VideoRejected | SourceUnavailable) -> Verdict:

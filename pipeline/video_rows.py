@@ -15,13 +15,21 @@ from pipeline.boxes import declared_bytes
 from pipeline.clip_rows import outcome_row
 from pipeline.clip_stream import VideoFacts, clip_batches
 from pipeline.container import OpenVideo, open_video
-from pipeline.decode import timed_frames
+from pipeline.decode import DecodeReport
 from pipeline.decode_plan import DecodePlan
 from pipeline.encryption import decodes_to_noise
 from pipeline.outcomes import ErrorKind, Status
+from pipeline.ranged_frames import SeekMissed, ranged_frames
 from pipeline.records import VideoRef
 from pipeline.source_file import check_version
-from pipeline.verdicts import Verdict, outcome_of, verdict_of_decode, verdict_of_error
+from pipeline.time_ranges import TimeRange
+from pipeline.verdicts import (
+    Verdict,
+    outcome_of,
+    range_missed,
+    verdict_of_decode,
+    verdict_of_error,
+)
 from pipeline.whole_source import whole_source
 
 __all__ = ["video_rows"]
@@ -70,16 +78,24 @@ def _decoded(
 ) -> Generator[pa.RecordBatch, None, Verdict]:
     """The rows of a video's clips; returns the verdict."""
     missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
-    with open_video(file, threads=plan.threads) as video:
-        frames = timed_frames(video, facts.report, beat)
-        yield from clip_batches(ref, attempt, video, frames, plan, facts)
-        verdict = _verdict(video, facts, missing_bytes)
+    for may_seek in (True, False):
+        with open_video(file, threads=plan.threads) as video:
+            frames = ranged_frames(video, ref.time_range, facts.report, beat, may_seek=may_seek)
+            try:
+                yield from clip_batches(ref, attempt, video, frames, plan, facts)
+            except SeekMissed:
+                facts.report = DecodeReport()
+                continue
+            verdict = _verdict(video, ref.time_range, facts, missing_bytes)
+            break
     if ref.known_scenes is not None:
         facts.columns["scenes_commit_id"] = ref.scenes_commit_id
     return verdict
 
 
-def _verdict(video: OpenVideo, facts: VideoFacts, missing_bytes: int) -> Verdict:
+def _verdict(
+    video: OpenVideo, time_range: TimeRange | None, facts: VideoFacts, missing_bytes: int
+) -> Verdict:
     report = facts.report
     if decodes_to_noise(
         n_frames=report.n_frames, n_corrupt=report.n_corrupt, contrast=facts.contrast
@@ -89,14 +105,20 @@ def _verdict(video: OpenVideo, facts: VideoFacts, missing_bytes: int) -> Verdict
             f"{report.n_corrupt} of {report.n_frames} frames decode to damaged grey, as encrypted "
             f"ones do; expected pictures in the clear: decrypt it",
         )
-    length = (report.end_pts - (report.first_pts or 0)) * video.time_base
+    if facts.start_pts is None and report.n_frames:
+        length = (report.end_pts - (report.first_pts or 0)) * video.time_base
+        return range_missed(str(time_range), duration_s=float(length))
+    length = (report.end_pts - (facts.start_pts or 0)) * video.time_base
     if report.n_frames:
         facts.columns["duration_s"] = float(length)
+    claimed_s = video.claimed_duration_s
+    if claimed_s is not None and time_range is not None:
+        claimed_s = time_range.share_of(claimed_s)
     return verdict_of_decode(
         report,
         duration_s=float(length),
-        claimed_duration_s=video.claimed_duration_s,
-        missing_bytes=missing_bytes,
+        claimed_duration_s=None if report.left_early else claimed_s,
+        missing_bytes=0 if report.left_early else missing_bytes,
     )
 
 

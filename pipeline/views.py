@@ -70,17 +70,18 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
     for table in TABLES:
         _source(connection, table, [store.uri(path) for path in parts[table]])
     # Commit ids sort as the commits do; the latest one of a video is its current row, but that it
-    # could not be had hides nothing that was known of it. That a file
-    # could not be had is past once anything later is known of its name; and where it had no version
+    # could not be had hides nothing that was known of it. That a file could not be had is past once
+    # anything later is known of its name, or of the same range of it; and where it had no version
     # because it was missing, as soon as anything else is.
     connection.execute(
         f"""CREATE VIEW videos AS SELECT * FROM all_videos
+           WINDOW named AS (PARTITION BY uri, range_start_s, range_end_s)
            QUALIFY row_number() OVER (
                PARTITION BY video_id
                ORDER BY status = '{Status.UNAVAILABLE}', commit_id DESC) = 1
            AND NOT (status = '{Status.UNAVAILABLE}' AND (
-               commit_id < max(commit_id) OVER (PARTITION BY uri)
-               OR version = '' AND count(*) FILTER (version <> '') OVER (PARTITION BY uri) > 0))"""
+               commit_id < max(commit_id) OVER named
+               OR version = '' AND count(*) FILTER (version <> '') OVER named > 0))"""
     )
     for table, column in COMMIT_COLUMNS.items():
         connection.execute(

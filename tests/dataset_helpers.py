@@ -1,7 +1,8 @@
 """Rows as the model stage would hand them over, and a dataset to commit them to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def video_rows(
 ) -> pa.Table:
     """All rows of one attempt: clips of two one-second scenes, and the outcome."""
     key = {"uri": ref.uri, "version": ref.version, "video_id": ref.video_id, "attempt": attempt}
-    key["prompt"] = ref.prompt
+    key |= {"prompt": ref.prompt, "time_range": ref.time_range and asdict(ref.time_range)}
     blank = {f"{stage}_{kind}": 0.1 for stage in STAGES for kind in ("busy_s", "cpu_s")}
     rows = []
     for index in range(n_clips):
@@ -148,11 +149,13 @@ def writing(
         )
 
 
-def commit_videos(store: Store, refs: list[VideoRef], **how: Any) -> None:
-    """One commit a video."""
+def commit_videos(
+    store: Store, refs: list[VideoRef], *, outcome: Mapping[str, Any] | None = None, **how: Any
+) -> None:
+    """One commit a video, each with this outcome."""
     with writing(store, **how) as committer, Assembler() as assembler:
         for ref in refs:
-            for video in assembler.push(video_rows(ref)):
+            for video in assembler.push(video_rows(ref, **(outcome or {}))):
                 committer.add(video)
             committer.commit()
 

@@ -27,6 +27,7 @@ def write_video(
     pixel_format: str = "yuv420p",
     title: str | None = None,
     muxer: dict[str, str] | None = None,
+    time_base: Fraction = MILLISECONDS,
 ) -> Path:
     """Encode frames [T,H,W,3] at these presentation times, or at a constant rate."""
     times_ms = times_ms or [index * 1000 // fps for index in range(len(frames))]
@@ -36,7 +37,7 @@ def write_video(
         stream = container.add_stream(codec, rate=fps)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = pixel_format
-        stream.codec_context.time_base = MILLISECONDS
+        stream.codec_context.time_base = time_base
         if codec == "libx264":
             stream.options = {"crf": "10", "preset": "ultrafast", "threads": "1"} | (options or {})
         for picture, time_ms in zip(frames, times_ms, strict=True):

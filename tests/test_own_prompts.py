@@ -69,7 +69,8 @@ def test_another_prompt_is_another_caption_of_the_same_video(tmp_path):
     names = (identity.segmenter_id, identity.packing_id, identity.model_id, own_id)
     assert clips.fetchall() == [(clip_id(own.video_id, *names, 0), own_id)]
     known = ended_otherwise(connect(store), statuses=["success"], kinds=[])
-    assert known == {own.uri: WHAT, plain.uri: None}  # a retry asks it the same again
+    asked = {video.uri: video.prompt for video in known}
+    assert asked == {own.uri: WHAT, plain.uri: None}  # a retry asks it the same again
     assert undone(store, identity, [plain, own]) == []
     for changed in (
         replace(own, prompt=WHO),
@@ -96,8 +97,9 @@ def test_a_run_asks_each_what_its_line_says_and_again_what_has_changed(
     archive, ray_cluster, tmp_path, capfd
 ):
     def index(*prompts):
-        lines = [f'{archive}/{n}.mp4,"{prompt}"' for n, prompt in enumerate(prompts)]
-        (tmp_path / "m.csv").write_text("\n".join(["uri,prompt", *lines]))
+        lines = [f'{archive}/{n}.mp4,"{prompt}",' for n, prompt in enumerate(prompts)]
+        part = f"{archive}/1.mp4,,0.5"  # a part of one, asked what the others are
+        (tmp_path / "m.csv").write_text("\n".join(["uri,prompt,start_s", *lines, part]))
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(["index", "--manifest", str(tmp_path / "m.csv"), f"--out={root}", "--json"])
@@ -110,12 +112,18 @@ def test_a_run_asks_each_what_its_line_says_and_again_what_has_changed(
         connect(str(root))
         .execute(
             """SELECT v.prompt, json_extract_string(s.meaning, '$.prompt') FROM videos v
-               JOIN read_parquet($settings) s ON s.settings_id = v.prompt_id ORDER BY uri""",
+               JOIN read_parquet($settings) s ON s.settings_id = v.prompt_id
+               ORDER BY uri, range_start_s NULLS FIRST""",
             {"settings": f"{root}/settings/*.parquet"},
         )
         .fetchall()
     )
-    assert asked == [(None, caption_prompt(None)), (WHAT.strip(), WHAT.strip())]
-    assert index("", WHO)["n_already_done"] == 1
-    prompts = connect(str(root)).execute("SELECT prompt FROM videos ORDER BY uri").fetchall()
-    assert prompts == [(None,), (WHO,)]
+    usual = None, caption_prompt(None)
+    assert asked == [usual, (WHAT.strip(), WHAT.strip()), usual]
+    starts = "SELECT min(start_s), min(duration_s) FROM clips JOIN videos USING (video_id)"
+    rows = connect(str(root)).sql(f"{starts} GROUP BY uri, range_start_s ORDER BY ALL").fetchall()
+    assert [start_s for start_s, _ in rows] == [0.0, 0.0, 0.5]
+    assert rows[2][1] == pytest.approx(rows[1][1] - 0.5)
+    assert index("", WHO)["n_already_done"] == 2
+    prompts = connect(str(root)).execute("SELECT prompt FROM videos ORDER BY ALL").fetchall()
+    assert prompts == [(WHO,), (None,), (None,)]
