@@ -52,7 +52,7 @@ def run_retry(
     display = choose_display(as_json=as_json, console=console)
     run = IndexRun(opened, settings, display)
     chosen = ended_otherwise(connection, statuses=statuses or NOT_WELL, kinds=kinds)
-    refs = [ref for known in chosen if (ref := _now(known, settings.store)) is not None]
+    refs = [ref for known in chosen if (ref := _now(known, run.settings.store)) is not None]
     well = standing(connection, refs)  # in the version that is there now
     run.progress.compared(len(refs), len(well))
     preview = RunPreview(

@@ -55,7 +55,7 @@ class Listing:
 
         Args:
             sources: files, folders, globs, ``s3://`` objects and prefixes, ``https://`` addresses.
-            store: how object stores are reached.
+            store: how object stores are reached; the environment says what it leaves open.
             manifests: files that name videos, on a disk or ``s3://``.
             may_be_empty: whether nothing need lie under an ``s3://`` prefix, as in a folder.
 
@@ -67,11 +67,11 @@ class Listing:
             raise SettingsError("no source was given; name files, folders, globs or a manifest")
         for source in filter(is_remote, sources):
             _check_name(source, store)
-        self._store, self._may_be_empty = store, may_be_empty
+        self._store, self._may_be_empty = store.settled(), may_be_empty
         self._named = [path for source in sources for path in _expand(source)]
         self._manifests = manifests
         for manifest in manifests:  # up to the first line that can be used
-            next(manifest_lines(manifest, store, lambda reason: None, Counter()))
+            next(manifest_lines(manifest, self._store, lambda reason: None, Counter()))
         self.left: Counter[str] = Counter()
         self.unreadable: list[str] = []
         self.linked: list[str] = []

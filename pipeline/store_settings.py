@@ -11,6 +11,10 @@ __all__ = ["OutStoreSettings", "StoreSettings"]
 # Where the tools of that store look for an address, in this order.
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
+# For what that store's own tools know no variable: those of fsspec.
+ANONYMOUS_VARIABLE, PAYS_VARIABLE = "FSSPEC_S3_ANON", "FSSPEC_S3_REQUESTER_PAYS"
+YES = ("1", "true", "yes")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoreSettings:
@@ -19,8 +23,9 @@ class StoreSettings:
     Attributes:
         endpoint_url: Address of an S3 store. Default: AWS_ENDPOINT_URL, else Amazon's.
         profile: Name in the credentials file. Default: AWS_PROFILE, else the environment's keys.
-        anonymous: Ask without credentials, as public buckets allow.
-        requester_pays: Take on the costs of reading, as some buckets want.
+        anonymous: Ask without credentials, as public buckets allow. Default: FSSPEC_S3_ANON.
+        requester_pays: Take on the costs of reading, as some buckets want. Default:
+            FSSPEC_S3_REQUESTER_PAYS.
         plain_http: Take http:// addresses too, which anybody on the way can read and change.
     """
 
@@ -34,9 +39,14 @@ class StoreSettings:
         _check_address("endpoint_url", self.endpoint_url)
 
     def settled(self) -> "StoreSettings":
-        """With the address that this process's environment names, for workers that have another."""
+        """With what this process's environment says, for workers that have another."""
         names = (os.environ.get(name) for name in ENDPOINT_VARIABLES)
-        return replace(self, endpoint_url=self.endpoint_url or next(filter(None, names), None))
+        return replace(
+            self,
+            endpoint_url=self.endpoint_url or next(filter(None, names), None),
+            anonymous=self.anonymous or _is_set(ANONYMOUS_VARIABLE),
+            requester_pays=self.requester_pays or _is_set(PAYS_VARIABLE),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,10 @@ class OutStoreSettings:
 
     def __post_init__(self) -> None:
         _check_address("out_endpoint_url", self.out_endpoint_url)
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() in YES
 
 
 def _check_address(name: str, address: str | None) -> None:

@@ -31,6 +31,7 @@ SLOW_DOWN = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code>'
     "<Message>Reduce your request rate.</Message></Error>"
 )
+DENIED = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 # What becomes of the n-th of the requests that count, from 0; None: nothing.
 Faults = Callable[[int], str | None]
@@ -184,6 +185,8 @@ class FaultyProxy:
             self.n_broken += fault is not None
         if fault == "slow down":
             return web.Response(status=503, text=SLOW_DOWN, content_type="application/xml")
+        if fault == "denied":
+            return web.Response(status=403, text=DENIED, content_type="application/xml")
         if fault == "reset":
             request.transport.abort()
             return web.Response()

@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from s3_server import client
@@ -20,6 +21,7 @@ from pipeline.store_settings import StoreSettings
 
 BLOCK = 1 << 16
 BUCKET = "archive"
+PAYER = "x-amz-request-payer"
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +247,30 @@ def test_what_is_gone_or_forbidden_says_so(bucket, settings, large):
         file.read()
     assert seen.value.error_kind == "source_missing"
     bucket.pipe_file(f"{BUCKET}/large.mp4", b"for the fixture to remove")
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_a_bucket_whose_reader_pays_is_read_by_whoever_takes_it_on(
+    bucket, proxy, small_blocks, large, monkeypatch, by_environment
+):
+    proxy.begin(
+        lambda n: "denied", of=lambda request: request.headers.get(PAYER) != "requester"
+    )  # as Amazon answers
+    asked = StoreSettings(endpoint_url=proxy.address)
+    with pytest.raises(SettingsError, match="refused"):
+        list(Listing([f"s3://{BUCKET}/"], asked))
+    if by_environment:
+        monkeypatch.setenv("FSSPEC_S3_REQUESTER_PAYS", "true")
+    else:
+        asked = replace(asked, requester_pays=True)
+    paying = asked.settled()
+    proxy.begin(lambda n: "denied", of=lambda request: request.headers.get(PAYER) != "requester")
+    (ref,) = (r for r in Listing([f"s3://{BUCKET}/"], asked) if r.uri.endswith("/large.mp4"))
+    assert list(Listing([ref.uri], asked)) == [ref]
+    with opened(ref, paying, lambda: None) as file:
+        assert file.read() == large
+    assert proxy.n_broken == 0
+    proxy.begin(lambda n: None)
 
 
 @pytest.mark.parametrize("room_blocks", [0, 3.5])
