@@ -188,7 +188,9 @@ class Chaos:
         return found, n_drivers
 
     def _start_driver(self) -> "Driver":
-        options = ["--lease-s", str(LEASE_S), "--every-rows", "1", "--json"]
+        # However often a video's child is the victim, it is not the video's fault.
+        options = ["--tries", str(MOST_FAULTS + 1)]
+        options += ["--lease-s", str(LEASE_S), "--every-rows", "1", "--json"]
         options += ["--endpoint-url", self._proxy.address]
         driver = Driver(
             [*FLEXIVIDEO, "index", "s3://uploads", "--out", self._root, *options],
