@@ -22,6 +22,7 @@ from jobs.index import index
 from jobs.nightly import nightly
 from jobs.option_groups import Flag, SegmentationOptions, StoreOptions
 from jobs.retry import retry
+from jobs.standard_output import reader_has_gone
 from jobs.toml_options import toml_options
 from pipeline.settings import SegmentationSettings
 from pipeline.store import open_store
@@ -166,8 +167,15 @@ def main(arguments: list[str] | None = None) -> None:
     except SettingsError as error:
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)
         sys.exit(EXIT_USAGE)
-    except BrokenPipeError:  # whoever read our output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ConnectionError as error:
+        if isinstance(error, BrokenPipeError) and reader_has_gone():  # who has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_ERROR)
+        errors.print(
+            f"flexivideo: a connection of this run broke ({escape(str(error))}); expected the "
+            f"cluster and the stores to be there: look at them; the same command goes on",
+            highlight=False,
+        )
         sys.exit(EXIT_ERROR)
     except FlexiVideoError as error:
         errors.print(f"flexivideo: {escape(str(error))}", highlight=False)

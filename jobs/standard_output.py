@@ -1,12 +1,13 @@
 """Standard output for the job's own words alone: what libraries print goes to standard error."""
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-__all__ = ["own_stdout"]
+__all__ = ["own_stdout", "reader_has_gone"]
 
 STDOUT, STDERR = 1, 2
 
@@ -27,3 +28,11 @@ def own_stdout() -> Iterator[TextIO]:
             sys.stdout.flush()
             os.dup2(kept, STDOUT)
             os.close(kept)
+
+
+def reader_has_gone() -> bool:
+    """Whether nobody reads our output any more, as behind ``| head``."""
+    outputs = select.poll()
+    for output in (STDOUT, STDERR):
+        outputs.register(output, 0)  # what has broken is told unasked
+    return bool(outputs.poll(0))
