@@ -1,10 +1,12 @@
-"""The clips of an open video as rows.
+"""The clips of a video as rows.
 
-Of the whole video or a stretch of it: what is counted of a stretch is what the run would count.
+Of all that is asked for or a stretch of it: what is counted of a stretch is what a run would count.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -18,11 +20,15 @@ from pipeline.decode_plan import DecodePlan
 from pipeline.orientation import UprightScaler
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
-from pipeline.sampling import InstantSampler
+from pipeline.sampled_frames import sampled_frames
+from pipeline.sampling import Bounds, InstantSampler
 from pipeline.scene_builder import SceneBuilder
+from pipeline.skipping import Untrue
 from pipeline.worker_time import Stopwatch
 
 __all__ = ["VideoFacts", "clip_batches", "refuse_long"]
+
+Opener = Callable[[], AbstractContextManager[OpenVideo]]
 
 
 @dataclass(kw_only=True)
@@ -51,8 +57,58 @@ class VideoFacts:
     n_clips: int = 0
     watch: Stopwatch = field(default_factory=Stopwatch)
 
+    def begin_again(self) -> None:
+        """As before the first frame; what columns and watch say stays."""
+        vars(self).update(vars(VideoFacts(columns=self.columns, watch=self.watch)))
+
 
 def clip_batches(
+    ref: VideoRef,
+    attempt: str,
+    opened: Opener,
+    bounds: Callable[[OpenVideo], Bounds | None],
+    plan: DecodePlan,
+    facts: VideoFacts,
+    beat: Callable[[], None],
+) -> Generator[pa.RecordBatch, None, OpenVideo]:
+    """A row a clip of ``DECODED_SCHEMA``, each as soon as the scene after it is finished.
+
+    Args:
+        ref: which video.
+        attempt: nonce of this execution.
+        opened: opens it, or opens it and leads it to a keyframe.
+        bounds: of the open video, the time whose clips these are.
+        plan: settings.
+        facts: filled in.
+        beat: called at every sign of life.
+
+    Returns:
+        The video, closed, for what its header says.
+
+    Raises:
+        VideoRejected: too_long, or unsupported_codec for pixels that cannot be converted.
+    """
+    n_given = 0
+    for may_skip in (True, False):
+        with opened() as video:
+            sampler = InstantSampler(
+                sample_fps=plan.segmentation.sample_fps,
+                time_base=video.time_base,
+                bounds=bounds(video),
+            )
+            frames = sampled_frames(video, sampler, facts.report, beat, may_skip=may_skip)
+            try:
+                for row in islice(_rows(ref, attempt, video, frames, plan, facts), n_given, None):
+                    n_given += 1
+                    yield row
+                    facts.watch.restart()  # the time that the reader took is not ours
+                break
+            except Untrue:  # the clips so far are those of the plain way too
+                facts.begin_again()
+    return video
+
+
+def _rows(
     ref: VideoRef,
     attempt: str,
     video: OpenVideo,
@@ -60,26 +116,12 @@ def clip_batches(
     plan: DecodePlan,
     facts: VideoFacts,
 ) -> Iterator[pa.RecordBatch]:
-    """A row a clip of ``DECODED_SCHEMA``, each as soon as the scene after it is finished.
-
-    Args:
-        ref: which video.
-        attempt: nonce of this execution.
-        video: open.
-        frames: some that follow each other, of a generator that fills in ``facts.report``.
-        plan: settings.
-        facts: filled in.
-
-    Raises:
-        VideoRejected: too_long, or unsupported_codec for pixels that cannot be converted.
-    """
     for clip in _clips(ref, video, frames, plan, facts):
         facts.n_clips += 1
         facts.n_scenes += len(clip.scenes)
         yield clip_row(
             ref, attempt, clip, tokens_per_scene=facts.tokens_per_scene, spent=facts.watch.read()
         )
-        facts.watch.restart()  # the time that the reader took is not ours
 
 
 def _clips(
@@ -98,7 +140,6 @@ def _clips(
     }
     claimed_s, asked = video.claimed_duration_s, ref.time_range
     refuse_long(claimed_s if asked is None or not claimed_s else asked.share_of(claimed_s), plan)
-    sampler = InstantSampler(sample_fps=plan.segmentation.sample_fps, time_base=video.time_base)
     scaler: UprightScaler | None = None
     for frame in frames:
         if facts.start_pts is None:
@@ -110,15 +151,14 @@ def _clips(
             facts.tokens_per_scene = scenes.tokens_per_scene
             packer = ClipPacker(plan.packing, tokens_per_scene=scenes.tokens_per_scene)
         refuse_long((frame.end_pts - facts.start_pts) * float(video.time_base), plan)
-        if not sampler.holds_instant(frame.pts, frame.end_pts):
-            continue
         facts.n_frames_sampled += 1
         finished = scenes.push(frame.image, frame.pts)
         facts.contrast = scenes.contrast
         closed = packer.push(finished) if finished else None
         if closed:
             yield closed
-    if scaler is not None:
+    if scaler is not None and facts.start_pts is not None:
+        refuse_long((report.end_pts - facts.start_pts) * float(video.time_base), plan)
         for closed in (packer.push(scenes.finish()), packer.finish()):
             if closed:
                 yield closed

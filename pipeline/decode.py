@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import av
+from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from pipeline.container import OpenVideo
 from pipeline.shortage import is_short
 
-__all__ = ["DecodeReport", "TimedFrame", "timed_frames"]
+__all__ = ["DecodeReport", "TimedFrame", "frame_duration", "timed_frames"]
 
 # What a decoder may ask for at once: two frames of two bytes a pixel.
 BYTES_A_PIXEL = 4
@@ -84,7 +85,7 @@ def timed_frames(
         if waiting is not None:
             yield TimedFrame(image=waiting[0], pts=waiting[1], end_pts=pts)
         waiting = (image, pts)
-        report.end_pts = pts + _duration(image, video)
+        report.end_pts = pts + frame_duration(image, video)
     if waiting is not None:
         yield TimedFrame(image=waiting[0], pts=waiting[1], end_pts=report.end_pts)
 
@@ -138,11 +139,12 @@ def _pts(
         return image.pts or 0
     if image.pts is None or image.pts <= before[1]:
         report.synthesised = True
-        return before[1] + _duration(before[0], video)
+        return before[1] + frame_duration(before[0], video)
     return image.pts
 
 
-def _duration(image: VideoFrame, video: OpenVideo) -> int:
+def frame_duration(image: VideoFrame | Packet, video: OpenVideo) -> int:
+    """How long a frame is on the screen, ticks, as far as it or its packet says so itself."""
     # Demuxers that know no duration leave none, or a single tick.
     return image.duration if image.duration and image.duration > 1 else video.frame_step_pts
 

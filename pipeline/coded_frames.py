@@ -1,0 +1,102 @@
+"""What a packet says of its frame before it is decoded: do others need it, and is it shown.
+
+Only what a codec's syntax states outright is believed: H.264's nal_ref_idc (ITU-T H.264, 7.4.1),
+HEVC's sub-layer non-reference pictures (ITU-T H.265, table 7-1) and VP8's show_frame (RFC 6386,
+9.1). Where nothing is said, a frame is needed and shown.
+"""
+
+from collections.abc import Callable, Iterator
+
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+__all__ = ["SKIPPABLE_CODECS", "PacketSyntax"]
+
+# Codecs of which a keyframe needs nothing that was before it, and one packet is one frame.
+SKIPPABLE_CODECS = frozenset(
+    "av1 h264 hevc libdav1d mjpeg mpeg1video mpeg2video mpeg4 prores vp8 vp9".split()
+)
+
+START_CODE = b"\0\0\1"
+
+H264_SLICES = range(1, 6)
+HEVC_SLICES, HEVC_NON_REFERENCE = range(32), frozenset(range(0, 16, 2))
+
+# A configuration record, in place of start codes, begins with its version; where it gives the
+# length of a NAL unit's length, and HEVC's number of temporal sub-layers.
+RECORD_VERSION, H264_LENGTH_AT, HEVC_LENGTH_AT = 1, 4, 21
+
+VP8_SHOW_FRAME = 0x10
+
+
+class PacketSyntax:
+    """Reads the first bytes of a stream's packets."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        extradata = stream.codec_context.extradata or b""
+        self._length_bytes = 0
+        self._is_needed: Callable[[Packet], bool] = _always
+        self.is_shown: Callable[[Packet], bool] = _is_shown
+        codec = stream.codec_context.name
+        if codec == "h264":
+            self._length_bytes = _length_bytes(extradata, H264_LENGTH_AT)
+            self._is_needed = self._h264_is_needed
+        elif codec == "hevc" and len(extradata) > HEVC_LENGTH_AT:
+            self._length_bytes = _length_bytes(extradata, HEVC_LENGTH_AT)
+            # With several, a frame that its own sub-layer does not need may be needed by another.
+            if self._length_bytes and extradata[HEVC_LENGTH_AT] >> 3 & 7 == 1:
+                self._is_needed = self._hevc_is_needed
+        elif codec == "vp8":
+            self.is_shown = _vp8_is_shown
+
+    def is_needed(self, packet: Packet) -> bool:
+        """Whether other frames may be made from its frame.
+
+        Raises:
+            ValueError: if the packet is no row of whole NAL units, where it should be.
+        """
+        return self._is_needed(packet)
+
+    def _h264_is_needed(self, packet: Packet) -> bool:
+        headers = list(self._nal_headers(bytes(packet)))
+        slices = [header for header in headers if header & 0x1F in H264_SLICES]
+        return not slices or any(header >> 5 & 3 for header in slices)
+
+    def _hevc_is_needed(self, packet: Packet) -> bool:
+        kinds = [header >> 1 & 0x3F for header in self._nal_headers(bytes(packet))]
+        slices = [kind for kind in kinds if kind in HEVC_SLICES]
+        return not slices or any(kind not in HEVC_NON_REFERENCE for kind in slices)
+
+    def _nal_headers(self, content: bytes) -> Iterator[int]:
+        """First byte of each NAL unit."""
+        place, width = 0, self._length_bytes
+        if not width:
+            while (place := content.find(START_CODE, place)) >= 0:
+                place += len(START_CODE)
+                if place < len(content):
+                    yield content[place]
+            return
+        while place + width < len(content):
+            length = int.from_bytes(content[place : place + width])
+            yield content[place + width]
+            place += width + length
+        if place != len(content):
+            raise ValueError(f"NAL units end at byte {place} of {len(content)}")
+
+
+def _length_bytes(extradata: bytes, place: int) -> int:
+    """Bytes of a NAL unit's length; 0: units begin with a start code."""
+    is_record = len(extradata) > place and extradata[0] == RECORD_VERSION
+    return (extradata[place] & 3) + 1 if is_record else 0
+
+
+def _always(_: Packet) -> bool:
+    return True
+
+
+def _is_shown(packet: Packet) -> bool:
+    return not packet.is_discard
+
+
+def _vp8_is_shown(packet: Packet) -> bool:
+    return not packet.is_discard and bool(bytes(packet)[0] & VP8_SHOW_FRAME)

@@ -1,0 +1,255 @@
+"""Sampled frames without decoding those that nobody needs.
+
+From packets alone it is known when each frame is shown, so which frames are sampled is known before
+any is decoded. Of a group of pictures (a keyframe and what follows it) nothing behind the last
+sampled frame is decoded, and before it no frame that no other is made from. What is decoded is
+decoded as ever, so the samples are the same to the bit.
+
+All of that rests on packets that tell the truth. Whatever does not come out as they said ends it,
+before a sample that could be another: then everything is decoded (``pipeline.sampled_frames``).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import takewhile
+
+import av
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from pipeline.coded_frames import PacketSyntax
+from pipeline.container import OpenVideo
+from pipeline.decode import DecodeReport, TimedFrame, frame_duration
+from pipeline.sampling import InstantSampler
+
+__all__ = ["SkippingDecoder", "Untrue"]
+
+# So many frames at the most are decoded before one that is shown before them (H.264 A.3.1, HEVC
+# A.4.2); of the other codecs one.
+MOST_REORDERED = 16
+
+# Packets that wait for the end of their group; a longer group is decoded from its front on.
+MOST_WAITING, MOST_WAITING_BYTES = 1_000, 32 << 20
+
+
+class Untrue(Exception):
+    """What came out is not what the packets said: everything has to be decoded."""
+
+
+@dataclass(slots=True, eq=False)
+class _Coded:
+    """A packet, and what is known of its frame.
+
+    Attributes:
+        packet: PyAV's.
+        pts: of its frame, ticks.
+        is_key: nothing before it is needed for it, or for what is shown after it.
+        is_needed: others may be made from it.
+        is_shown: whether it comes out of the decoder.
+        is_decided: whether it is known if it is sampled.
+        end_pts: of a sampled frame, when the next is shown; None: it is not sampled.
+    """
+
+    packet: Packet
+    pts: int
+    is_key: bool
+    is_needed: bool
+    is_shown: bool
+    is_decided: bool = False
+    end_pts: int | None = None
+
+    @property
+    def is_sampled(self) -> bool:
+        return self.end_pts is not None
+
+    def __lt__(self, other: "_Coded") -> bool:
+        return self.pts < other.pts
+
+
+class SkippingDecoder:
+    """The sampled frames of one video that was just opened."""
+
+    def __init__(
+        self,
+        video: OpenVideo,
+        sampler: InstantSampler,
+        report: DecodeReport,
+        beat: Callable[[], None],
+    ) -> None:
+        self._video, self._sampler, self._report, self._beat = video, sampler, report, beat
+        self._syntax = PacketSyntax(video.stream)
+        self._waiting: deque[_Coded] = deque()  # in the order of decoding
+        self._keys: deque[_Coded] = deque()  # those of them that begin a group
+        self._waiting_bytes = 0
+        self._undecided: list[_Coded] = []  # a heap by time
+        self._decided_to_pts: int | None = None
+        self._key_pts: int | None = None  # of the group that is being decoded
+        self._is_broken_off = False  # before the next packet, frames were left out
+        self._has_no_past = False  # frames were left out before the group's keyframe
+        self._fed: dict[int, int | None] = {}  # times that the decoder owes, with a sample's end
+        self._last_pts: int | None = None
+
+    def frames(self) -> Iterator[TimedFrame]:
+        """In their order.
+
+        Raises:
+            Untrue: at any time.
+        """
+        for coded in self._packets():
+            self._take(coded)
+            self._decide(MOST_REORDERED)
+            if self._sampler.over_pts is not None:
+                break
+            while len(self._keys) > 2 and self._two_groups_are_decided():
+                yield from self._group()
+            while self._is_full() and self._waiting[0].is_decided:
+                yield from self._decode(self._pop())
+        self._decide(0)
+        while self._waiting:
+            yield from self._group()
+        yield from self._rest()
+
+    def _packets(self) -> Iterator[_Coded]:
+        try:
+            for packet in self._video.container.demux(self._video.stream):
+                self._beat()
+                if not packet.size:
+                    return
+                if packet.pts is None or packet.is_corrupt:
+                    raise Untrue("a packet has no time, or is torn")
+                yield _Coded(
+                    packet,
+                    packet.pts,
+                    is_key=packet.is_keyframe,
+                    is_needed=self._syntax.is_needed(packet),
+                    is_shown=self._syntax.is_shown(packet),
+                )
+        except (av.error.FFmpegError, IndexError, ValueError) as error:
+            raise Untrue(f"the container breaks off, or a packet is torn: {error}") from error
+
+    def _take(self, coded: _Coded) -> None:
+        if self._key_pts is None and not self._keys and not coded.is_key:
+            raise Untrue("the stream does not begin with a keyframe")
+        self._waiting.append(coded)
+        self._waiting_bytes += coded.packet.size
+        if coded.is_key:
+            self._keys.append(coded)
+        if self._decided_to_pts is not None and coded.pts < self._decided_to_pts:
+            raise Untrue("a frame comes later than its time")
+        if self._key_pts is None and coded.pts < self._keys[0].pts:
+            # It is made from frames before the stream's beginning. Should it come out, it is seen.
+            coded.is_needed, coded.is_shown = True, False
+        coded.is_decided = not coded.is_shown
+        if coded.is_shown:
+            heappush(self._undecided, coded)
+
+    def _decide(self, n_ahead: int) -> None:
+        """Which frames are sampled, as far as none can come between them and the next any more.
+
+        Args:
+            n_ahead: how many frames have to follow the next; 0: no more are to come.
+        """
+        while len(self._undecided) > (n_ahead and n_ahead + 1) and self._sampler.over_pts is None:
+            coded = heappop(self._undecided)
+            if self._undecided:
+                end_pts = self._undecided[0].pts
+            else:
+                end_pts = coded.pts + frame_duration(coded.packet, self._video)
+                self._report.end_pts = end_pts
+            if end_pts == coded.pts:
+                raise Untrue("two frames have one time")
+            coded.is_decided, self._decided_to_pts = True, end_pts
+            if self._sampler.holds_instant(coded.pts, end_pts):
+                coded.end_pts = end_pts
+            self._report.first_pts = self._sampler.first_pts
+        if self._sampler.over_pts is not None:
+            self._report.end_pts, self._report.left_early = self._sampler.over_pts, True
+            self._undecided.clear()
+
+    def _two_groups_are_decided(self) -> bool:
+        return all(
+            coded.is_decided
+            for coded in takewhile(lambda coded: coded is not self._keys[2], self._waiting)
+        )
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) > MOST_WAITING or self._waiting_bytes > MOST_WAITING_BYTES
+
+    def _group(self) -> Iterator[TimedFrame]:
+        """Decode what is needed of the first group that waits."""
+        group = [self._pop()]
+        while self._waiting and not self._waiting[0].is_key:
+            group.append(self._pop())
+        if self._is_needed_by_next():
+            n_needed = len(group)
+        else:
+            n_needed = max((n for n, coded in enumerate(group, 1) if coded.is_sampled), default=0)
+        for coded in group[:n_needed]:
+            yield from self._decode(coded)
+        if n_needed < len(group):
+            yield from self._rest()
+            self._is_broken_off = True
+
+    def _is_needed_by_next(self) -> bool:
+        """Whether a sample that is shown before the next keyframe is decoded after it."""
+        if not self._waiting:
+            return False
+        key, *others = self._waiting
+        group = takewhile(lambda coded: not coded.is_key, others)
+        return any(coded.is_sampled and coded.pts < key.pts for coded in group)
+
+    def _pop(self) -> _Coded:
+        coded = self._waiting.popleft()
+        self._waiting_bytes -= coded.packet.size
+        if coded.is_key:
+            self._keys.popleft()
+        return coded
+
+    def _decode(self, coded: _Coded) -> Iterator[TimedFrame]:
+        """A packet, unless nobody needs it; the samples that come out, of this or one before."""
+        if coded.is_key:
+            if self._is_broken_off:
+                self._video.stream.codec_context.flush_buffers()
+            self._has_no_past = self._is_broken_off
+            self._key_pts, self._is_broken_off = coded.pts, False
+        elif not coded.is_sampled:
+            # What is shown before its keyframe is needed by nothing that is shown after it, and
+            # cannot be decoded without what was before.
+            leads = self._key_pts is not None and coded.pts < self._key_pts
+            if not coded.is_needed or (leads and self._has_no_past):
+                return
+        if coded.is_shown:
+            self._fed[coded.pts] = coded.end_pts
+        yield from self._samples(coded.packet)
+
+    def _rest(self) -> Iterator[TimedFrame]:
+        """What the decoder still holds back."""
+        yield from self._samples(None)
+        if any(end_pts is not None for end_pts in self._fed.values()):
+            raise Untrue("a sampled frame did not come out")
+        self._fed.clear()
+
+    def _samples(self, packet: Packet | None) -> Iterator[TimedFrame]:
+        try:
+            images = self._video.stream.codec_context.decode(packet)
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError as error:
+            raise Untrue("a packet does not decode") from error
+        for image in images:
+            self._report.n_frames += 1
+            self._beat()
+            yield from self._sample(image)
+
+    def _sample(self, image: VideoFrame) -> Iterator[TimedFrame]:
+        if image.is_corrupt or image.pts is None or image.pts not in self._fed:
+            raise Untrue("a frame is damaged, or another than was announced")
+        end_pts = self._fed.pop(image.pts)
+        if end_pts is None:
+            return
+        if self._last_pts is not None and image.pts <= self._last_pts:
+            raise Untrue("frames come out of order")
+        self._last_pts = image.pts
+        yield TimedFrame(image=image, pts=image.pts, end_pts=end_pts)
