@@ -96,6 +96,7 @@ def open_video(
             options={
                 "format_whitelist": ",".join(_allowed_formats()),
                 "protocol_whitelist": NO_PROTOCOL,
+                "fflags": "-genpts",  # PyAV asks for it: an avi's B-frames would go back in time
             },
         )
     except (av.error.FFmpegError, ValueError) as error:

@@ -1,8 +1,8 @@
 """Frames in presentation order, each with a timestamp, from whatever the file holds.
 
 Damage is counted, not raised: a packet that does not decode costs its frames and no more. Missing
-timestamps are made up from the frame before and its duration, backward ones likewise, and the
-report says that this was done.
+timestamps are taken from the decoder's order of output, else made up from the frame before and its
+duration, as backward ones are, and the report says that this was done.
 """
 
 import errno
@@ -50,7 +50,7 @@ class DecodeReport:
         n_failures: packets that did not decode at all, and breaks of the container.
         n_refused: of these failures, how many were memory that was refused.
         last_failure: what the last of them said.
-        synthesised: whether any timestamp was made up.
+        synthesised: whether any presentation time was missing or ran back.
         first_pts: the video's first frame's presentation; None before it.
         end_pts: end of the last frame that was handed on.
         left_early: whether there was more, which was not asked for.
@@ -133,14 +133,16 @@ def _pts(
     video: OpenVideo,
     report: DecodeReport,
 ) -> int:
+    # A container without presentation times knows when a frame leaves the decoder.
+    pts = image.dts if image.pts is None else image.pts
+    if image.pts is None:
+        report.synthesised = True
     if before is None:
-        if image.pts is None:
-            report.synthesised = True
-        return image.pts or 0
-    if image.pts is None or image.pts <= before[1]:
+        return pts or 0
+    if pts is None or pts <= before[1]:
         report.synthesised = True
         return before[1] + frame_duration(before[0], video)
-    return image.pts
+    return pts
 
 
 def frame_duration(image: VideoFrame | Packet, video: OpenVideo) -> int:

@@ -9,15 +9,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from av.error import FFmpegError
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from flexivideo.errors import VideoRejected
-from pipeline.outcomes import ErrorKind
-from pipeline.shortage import raise_if_short
+from pipeline.colour import RgbScaler
 
 __all__ = ["Orientation", "UprightScaler"]
 
@@ -70,28 +66,14 @@ class UprightScaler:
         width = max(1, round(first.width * pixel_aspect))
         sides = (first.height, width)
         self.height_px, self.width_px = sides[::-1] if self._orientation.transposed else sides
-        self._reformatter = VideoReformatter()
+        self._rgb = RgbScaler()
 
     def scale(self, image: VideoFrame, height_px: int, width_px: int) -> NDArray[np.uint8]:
         """Upright RGB uint8 [height_px, width_px, 3], bicubic, contiguous.
 
         Raises:
-            VideoRejected: unsupported_codec, for a pixel format that cannot be converted.
+            VideoRejected: unsupported_codec, for pixels that cannot be converted.
             MemoryError: if the machine ran short of memory or threads.
         """
         lying = (width_px, height_px) if self._orientation.transposed else (height_px, width_px)
-        try:
-            scaled = self._reformatter.reformat(
-                image, width=lying[1], height=lying[0], format="rgb24", interpolation="BICUBIC"
-            )
-        except MemoryError:  # also libav's own, which is an FFmpegError too
-            raise
-        except (FFmpegError, ValueError) as error:
-            raise_if_short(error)
-            raise VideoRejected(
-                ErrorKind.UNSUPPORTED_CODEC,
-                f"frames of {image.width} x {image.height} {image.format.name} cannot be turned "
-                f"into RGB ({error}); expected a common pixel format: transcode the video",
-            ) from error
-        picture: NDArray[Any] = scaled.to_ndarray()
-        return np.ascontiguousarray(self._orientation.apply(picture))
+        return np.ascontiguousarray(self._orientation.apply(self._rgb.scale(image, *lying)))

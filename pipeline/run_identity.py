@@ -8,7 +8,7 @@ from pipeline.identity import settings_id
 __all__ = ["RunIdentity"]
 
 # Raise one when the code behind it changes what it gives for the same settings.
-SEGMENTER_REVISION = 1
+SEGMENTER_REVISION = 2
 PACKING_REVISION = 1
 
 

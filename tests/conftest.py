@@ -83,6 +83,16 @@ def test_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def made_media(tmp_path_factory) -> Path:
+    """Folder of small videos of many kinds: those of ``media_matrix``."""
+    from media_matrix import make
+
+    folder = tmp_path_factory.mktemp("made_media")
+    make(folder)
+    return folder
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""

@@ -183,7 +183,7 @@ def test_a_pixel_format_that_cannot_be_converted_is_unsupported(shots, monkeypat
     def refuse(*arguments, **options):
         raise av.error.ArgumentError(22, "Invalid argument")
 
-    monkeypatch.setattr("pipeline.orientation.VideoReformatter", lambda: Mock(reformat=refuse))
+    monkeypatch.setattr("pipeline.colour.VideoReformatter", lambda: Mock(reformat=refuse))
     _, outcome = rows_of(shots)
     assert (outcome["status"], outcome["error_kind"]) == ("failed", "unsupported_codec")
     assert "yuv420p" in outcome["error_message"]
