@@ -1,8 +1,9 @@
 """What a packet says of its frame before it is decoded: do others need it, and is it shown.
 
 Only what a codec's syntax states outright is believed: H.264's nal_ref_idc (ITU-T H.264, 7.4.1),
-HEVC's sub-layer non-reference pictures (ITU-T H.265, table 7-1) and VP8's show_frame (RFC 6386,
-9.1). Where nothing is said, a frame is needed and shown.
+HEVC's sub-layer non-reference pictures (ITU-T H.265, table 7-1), B-pictures of MPEG-1, -2 (ITU-T
+H.262, 6.3.9) and -4 part 2, and VP8's show_frame (RFC 6386, 9.1). Where nothing is said, a frame is
+needed and shown.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +29,10 @@ RECORD_VERSION, H264_LENGTH_AT, HEVC_LENGTH_AT = 1, 4, 21
 
 VP8_SHOW_FRAME = 0x10
 
+# Start codes of a picture and of a plane, and what stands behind them of a B-picture.
+MPEG2_PICTURE, MPEG2_B = START_CODE + b"\0", 3
+MPEG4_PLANE, MPEG4_B = START_CODE + b"\xb6", 2
+
 
 class PacketSyntax:
     """Reads the first bytes of a stream's packets."""
@@ -46,6 +51,10 @@ class PacketSyntax:
             # With several, a frame that its own sub-layer does not need may be needed by another.
             if self._length_bytes and extradata[HEVC_LENGTH_AT] >> 3 & 7 == 1:
                 self._is_needed = self._hevc_is_needed
+        elif codec in ("mpeg1video", "mpeg2video"):
+            self._is_needed = _mpeg2_is_needed
+        elif codec == "mpeg4":
+            self._is_needed = _mpeg4_is_needed
         elif codec == "vp8":
             self.is_shown = _vp8_is_shown
 
@@ -92,6 +101,17 @@ def _length_bytes(extradata: bytes, place: int) -> int:
 
 def _always(_: Packet) -> bool:
     return True
+
+
+def _mpeg2_is_needed(packet: Packet) -> bool:
+    _, *pictures = bytes(packet).split(MPEG2_PICTURE)  # two, where fields come apart
+    # The kind follows ten bits of the order in which pictures are shown.
+    return not pictures or any(len(p) < 2 or p[1] >> 3 & 7 != MPEG2_B for p in pictures)
+
+
+def _mpeg4_is_needed(packet: Packet) -> bool:
+    _, *planes = bytes(packet).split(MPEG4_PLANE)  # two, where a B-picture rides on another's back
+    return len(planes) != 1 or not planes[0] or planes[0][0] >> 6 != MPEG4_B
 
 
 def _is_shown(packet: Packet) -> bool:

@@ -246,10 +246,9 @@ class SkippingDecoder:
     def _sample(self, image: VideoFrame) -> Iterator[TimedFrame]:
         if image.is_corrupt or image.pts is None or image.pts not in self._fed:
             raise Untrue("a frame is damaged, or another than was announced")
-        end_pts = self._fed.pop(image.pts)
-        if end_pts is None:
-            return
         if self._last_pts is not None and image.pts <= self._last_pts:
             raise Untrue("frames come out of order")
         self._last_pts = image.pts
-        yield TimedFrame(image=image, pts=image.pts, end_pts=end_pts)
+        end_pts = self._fed.pop(image.pts)
+        if end_pts is not None:
+            yield TimedFrame(image=image, pts=image.pts, end_pts=end_pts)
