@@ -23,7 +23,7 @@ from pipeline.records import VideoRef
 from pipeline.sampled_frames import sampled_frames
 from pipeline.sampling import Bounds, InstantSampler
 from pipeline.scene_builder import SceneBuilder
-from pipeline.skipping import Untrue
+from pipeline.timetable import Untrue
 from pipeline.worker_time import Stopwatch
 
 __all__ = ["VideoFacts", "clip_batches", "refuse_long"]

@@ -11,8 +11,6 @@ before a sample that could be another: then everything is decoded (``pipeline.sa
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from heapq import heappop, heappush
 from itertools import takewhile
 
 import av
@@ -21,51 +19,14 @@ from av.video.frame import VideoFrame
 
 from pipeline.coded_frames import PacketSyntax
 from pipeline.container import OpenVideo
-from pipeline.decode import DecodeReport, TimedFrame, frame_duration
+from pipeline.decode import DecodeReport, TimedFrame
 from pipeline.sampling import InstantSampler
+from pipeline.timetable import CodedFrame, Timetable, Untrue
 
-__all__ = ["SkippingDecoder", "Untrue"]
-
-# So many frames at the most are decoded before one that is shown before them (H.264 A.3.1, HEVC
-# A.4.2); of the other codecs one.
-MOST_REORDERED = 16
+__all__ = ["SkippingDecoder"]
 
 # Packets that wait for the end of their group; a longer group is decoded from its front on.
 MOST_WAITING, MOST_WAITING_BYTES = 1_000, 32 << 20
-
-
-class Untrue(Exception):
-    """What came out is not what the packets said: everything has to be decoded."""
-
-
-@dataclass(slots=True, eq=False)
-class _Coded:
-    """A packet, and what is known of its frame.
-
-    Attributes:
-        packet: PyAV's.
-        pts: of its frame, ticks.
-        is_key: nothing before it is needed for it, or for what is shown after it.
-        is_needed: others may be made from it.
-        is_shown: whether it comes out of the decoder.
-        is_decided: whether it is known if it is sampled.
-        end_pts: of a sampled frame, when the next is shown; None: it is not sampled.
-    """
-
-    packet: Packet
-    pts: int
-    is_key: bool
-    is_needed: bool
-    is_shown: bool
-    is_decided: bool = False
-    end_pts: int | None = None
-
-    @property
-    def is_sampled(self) -> bool:
-        return self.end_pts is not None
-
-    def __lt__(self, other: "_Coded") -> bool:
-        return self.pts < other.pts
 
 
 class SkippingDecoder:
@@ -78,13 +39,12 @@ class SkippingDecoder:
         report: DecodeReport,
         beat: Callable[[], None],
     ) -> None:
-        self._video, self._sampler, self._report, self._beat = video, sampler, report, beat
+        self._video, self._report, self._beat = video, report, beat
         self._syntax = PacketSyntax(video.stream)
-        self._waiting: deque[_Coded] = deque()  # in the order of decoding
-        self._keys: deque[_Coded] = deque()  # those of them that begin a group
+        self._timetable = Timetable(video, sampler, report)
+        self._waiting: deque[CodedFrame] = deque()  # in the order of decoding
+        self._keys: deque[CodedFrame] = deque()  # those of them that begin a group
         self._waiting_bytes = 0
-        self._undecided: list[_Coded] = []  # a heap by time
-        self._decided_to_pts: int | None = None
         self._key_pts: int | None = None  # of the group that is being decoded
         self._is_broken_off = False  # before the next packet, frames were left out
         self._has_no_past = False  # frames were left out before the group's keyframe
@@ -99,19 +59,18 @@ class SkippingDecoder:
         """
         for coded in self._packets():
             self._take(coded)
-            self._decide(MOST_REORDERED)
-            if self._sampler.over_pts is not None:
+            if self._timetable.is_over:
                 break
             while len(self._keys) > 2 and self._two_groups_are_decided():
                 yield from self._group()
             while self._is_full() and self._waiting[0].is_decided:
                 yield from self._decode(self._pop())
-        self._decide(0)
+        self._timetable.close()
         while self._waiting:
             yield from self._group()
         yield from self._rest()
 
-    def _packets(self) -> Iterator[_Coded]:
+    def _packets(self) -> Iterator[CodedFrame]:
         try:
             for packet in self._video.container.demux(self._video.stream):
                 self._beat()
@@ -119,7 +78,7 @@ class SkippingDecoder:
                     return
                 if packet.pts is None or packet.is_corrupt:
                     raise Untrue("a packet has no time, or is torn")
-                yield _Coded(
+                yield CodedFrame(
                     packet,
                     packet.pts,
                     is_key=packet.is_keyframe,
@@ -129,44 +88,17 @@ class SkippingDecoder:
         except (av.error.FFmpegError, IndexError, ValueError) as error:
             raise Untrue(f"the container breaks off, or a packet is torn: {error}") from error
 
-    def _take(self, coded: _Coded) -> None:
+    def _take(self, coded: CodedFrame) -> None:
         if self._key_pts is None and not self._keys and not coded.is_key:
             raise Untrue("the stream does not begin with a keyframe")
         self._waiting.append(coded)
         self._waiting_bytes += coded.packet.size
         if coded.is_key:
             self._keys.append(coded)
-        if self._decided_to_pts is not None and coded.pts < self._decided_to_pts:
-            raise Untrue("a frame comes later than its time")
         if self._key_pts is None and coded.pts < self._keys[0].pts:
             # It is made from frames before the stream's beginning. Should it come out, it is seen.
             coded.is_needed, coded.is_shown = True, False
-        coded.is_decided = not coded.is_shown
-        if coded.is_shown:
-            heappush(self._undecided, coded)
-
-    def _decide(self, n_ahead: int) -> None:
-        """Which frames are sampled, as far as none can come between them and the next any more.
-
-        Args:
-            n_ahead: how many frames have to follow the next; 0: no more are to come.
-        """
-        while len(self._undecided) > (n_ahead and n_ahead + 1) and self._sampler.over_pts is None:
-            coded = heappop(self._undecided)
-            if self._undecided:
-                end_pts = self._undecided[0].pts
-            else:
-                end_pts = coded.pts + frame_duration(coded.packet, self._video)
-                self._report.end_pts = end_pts
-            if end_pts == coded.pts:
-                raise Untrue("two frames have one time")
-            coded.is_decided, self._decided_to_pts = True, end_pts
-            if self._sampler.holds_instant(coded.pts, end_pts):
-                coded.end_pts = end_pts
-            self._report.first_pts = self._sampler.first_pts
-        if self._sampler.over_pts is not None:
-            self._report.end_pts, self._report.left_early = self._sampler.over_pts, True
-            self._undecided.clear()
+        self._timetable.add(coded)
 
     def _two_groups_are_decided(self) -> bool:
         return all(
@@ -200,14 +132,14 @@ class SkippingDecoder:
         group = takewhile(lambda coded: not coded.is_key, others)
         return any(coded.is_sampled and coded.pts < key.pts for coded in group)
 
-    def _pop(self) -> _Coded:
+    def _pop(self) -> CodedFrame:
         coded = self._waiting.popleft()
         self._waiting_bytes -= coded.packet.size
         if coded.is_key:
             self._keys.popleft()
         return coded
 
-    def _decode(self, coded: _Coded) -> Iterator[TimedFrame]:
+    def _decode(self, coded: CodedFrame) -> Iterator[TimedFrame]:
         """A packet, unless nobody needs it; the samples that come out, of this or one before."""
         if coded.is_key:
             if self._is_broken_off:

@@ -15,9 +15,9 @@ from pipeline.container import open_video
 from pipeline.decode import DecodeReport, timed_frames
 from pipeline.sampled_frames import sampled_frames
 from pipeline.sampling import InstantSampler
-from pipeline.skipping import Untrue
 from pipeline.sources import local_ref
 from pipeline.time_ranges import TimeRange
+from pipeline.timetable import Untrue
 from pipeline.video_rows import video_rows
 
 RATES = (0.5, 2, 8)

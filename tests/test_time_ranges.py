@@ -22,11 +22,11 @@ from pipeline.known_videos import ended_otherwise
 from pipeline.resume import Resume
 from pipeline.sampled_frames import sampled_frames
 from pipeline.sampling import InstantSampler
-from pipeline.skipping import Untrue
 from pipeline.source_presence import SeenVideos, note_presence
 from pipeline.sources import Listing, local_ref
 from pipeline.store import LocalStore
 from pipeline.time_ranges import TimeRange, time_range
+from pipeline.timetable import Untrue
 from pipeline.video_rows import video_rows
 from pipeline.views import connect
 

@@ -1,0 +1,104 @@
+"""When each frame of a stream is shown, and so whether it is sampled, from its packets alone.
+
+Packets come in the order of decoding. A frame's end is the next one's beginning, and which that is
+is known as soon as no frame can come between them any more.
+"""
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from av.packet import Packet
+
+from pipeline.container import OpenVideo
+from pipeline.decode import DecodeReport, frame_duration
+from pipeline.sampling import InstantSampler
+
+__all__ = ["CodedFrame", "Timetable", "Untrue"]
+
+# So many frames at the most are decoded before one that is shown before them (H.264 A.3.1, HEVC
+# A.4.2); of the other codecs one.
+MOST_REORDERED = 16
+
+
+class Untrue(Exception):
+    """What came out is not what the packets said: everything has to be decoded."""
+
+
+@dataclass(slots=True, eq=False)
+class CodedFrame:
+    """A packet, and what is known of its frame.
+
+    Attributes:
+        packet: PyAV's.
+        pts: of its frame, ticks.
+        is_key: nothing before it is needed for it, or for what is shown after it.
+        is_needed: others may be made from it.
+        is_shown: whether it comes out of the decoder.
+        is_decided: whether it is known if it is sampled.
+        end_pts: of a sampled frame, when the next is shown; None: it is not sampled.
+    """
+
+    packet: Packet
+    pts: int
+    is_key: bool
+    is_needed: bool
+    is_shown: bool
+    is_decided: bool = False
+    end_pts: int | None = None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it is looked at; before it is decided, not yet."""
+        return self.end_pts is not None
+
+    def __lt__(self, other: "CodedFrame") -> bool:
+        return self.pts < other.pts
+
+
+class Timetable:
+    """Decides of frames, in the order of their times, whether they are sampled."""
+
+    def __init__(self, video: OpenVideo, sampler: InstantSampler, report: DecodeReport) -> None:
+        self._video, self._sampler, self._report = video, sampler, report
+        self._undecided: list[CodedFrame] = []  # a heap by time
+        self._decided_to_pts: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was asked for has been decided."""
+        return self._sampler.over_pts is not None
+
+    def add(self, frame: CodedFrame) -> None:
+        """The next in the order of decoding; decides what can be decided by it.
+
+        Raises:
+            Untrue: if it should have been there before.
+        """
+        if self._decided_to_pts is not None and frame.pts < self._decided_to_pts:
+            raise Untrue("a frame comes later than its time")
+        frame.is_decided = not frame.is_shown
+        if frame.is_shown:
+            heappush(self._undecided, frame)
+        while len(self._undecided) > MOST_REORDERED + 1 and not self.is_over:
+            self._decide()
+
+    def close(self) -> None:
+        """Decide the rest: no frame is to come, or none that was asked for."""
+        while self._undecided and not self.is_over:
+            self._decide()
+        if self._sampler.over_pts is not None:
+            self._report.end_pts, self._report.left_early = self._sampler.over_pts, True
+
+    def _decide(self) -> None:
+        frame = heappop(self._undecided)
+        if self._undecided:
+            end_pts = self._undecided[0].pts
+        else:
+            end_pts = frame.pts + frame_duration(frame.packet, self._video)
+            self._report.end_pts = end_pts
+        if end_pts == frame.pts:
+            raise Untrue("two frames have one time")
+        frame.is_decided, self._decided_to_pts = True, end_pts
+        if self._sampler.holds_instant(frame.pts, end_pts):
+            frame.end_pts = end_pts
+        self._report.first_pts = self._sampler.first_pts
