@@ -21,7 +21,7 @@ pytestmark = [
     ),
 ]
 
-N_COPIES = 60
+N_COPIES = 120
 SUBMIT = "ray job submit --working-dir . -- python -m jobs.index"
 
 # What is nobody's code: the repository's history, environments, caches.

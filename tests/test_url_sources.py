@@ -14,6 +14,7 @@ from web_server import certificate, plain_server, web_server
 from flexivideo.errors import SettingsError, SourceUnavailable
 from jobs.second_try import _now
 from pipeline import fetched_file, patience, url_requests
+from pipeline.known_videos import KnownVideo
 from pipeline.sealing import own_seal
 from pipeline.source_file import open_source
 from pipeline.sources import Listing
@@ -168,7 +169,8 @@ def test_a_manifest_gives_signed_addresses_with_and_without_their_versions(
 
 def test_a_retry_of_what_has_to_be_signed_is_a_row_that_says_so(bucket, s3_server):
     """And no end of the retry: what signed it was not kept."""
-    ref = _now(f"{s3_server}/{BUCKET}/a.mp4", PLAIN)
+    uri = f"{s3_server}/{BUCKET}/a.mp4"
+    ref = _now(KnownVideo(uri=uri, time_range=None, prompt=None), PLAIN)
     kind, detail = kind_of(ref)
     assert (kind, "may have to be signed" in detail) == ("source_denied", True)
 
