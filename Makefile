@@ -9,7 +9,7 @@ INSTALL = $(PIP) install --quiet --constraint infra/constraints.txt
 SOURCES = Makefile README.md LICENSE pyproject.toml infra/constraints.txt \
 	$(shell find flexivideo pipeline jobs -type f -not -path '*/__pycache__/*' | LC_ALL=C sort)
 
-.PHONY: demo test check chaos clean FORCE
+.PHONY: demo test check chaos fuzz clean FORCE
 
 demo: $(VENV)/installed
 	$(VENV)/bin/flexivideo demo
@@ -30,6 +30,11 @@ N_FAULTS ?= 100
 SEED     ?= 1
 chaos: $(VENV)/installed-for-tests
 	$(VENV)/bin/python tests/chaos.py --n-faults $(N_FAULTS) --seed $(SEED)
+
+# A minute: files broken at random, through the decode stage. N_FILES and SEED choose others.
+N_FILES ?= 2000
+fuzz: $(VENV)/installed-for-tests
+	$(VENV)/bin/python tests/fuzz.py --n-files $(N_FILES) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

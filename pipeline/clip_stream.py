@@ -1,24 +1,26 @@
 """The clips of a video as rows.
 
 Of all that is asked for or a stretch of it: what is counted of a stretch is what a run would count.
+
+Where frames that nobody needs cannot be skipped after all, the video is begun again, and the clips
+that were given already are not given twice. Damage can make other clips of it then: those that were
+given belong to no whole, and all are given under another nonce.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-from flexivideo.errors import VideoRejected
 from pipeline.clip_packing import ClipPacker, PackedClip
 from pipeline.clip_rows import clip_row
 from pipeline.container import OpenVideo
 from pipeline.decode import DecodeReport, TimedFrame
+from pipeline.decode_limits import refuse_long
 from pipeline.decode_plan import DecodePlan
 from pipeline.orientation import UprightScaler
-from pipeline.outcomes import ErrorKind
 from pipeline.records import VideoRef
 from pipeline.sampled_frames import sampled_frames
 from pipeline.sampling import Bounds, InstantSampler
@@ -26,7 +28,7 @@ from pipeline.scene_builder import SceneBuilder
 from pipeline.timetable import Untrue
 from pipeline.worker_time import Stopwatch
 
-__all__ = ["VideoFacts", "clip_batches", "refuse_long"]
+__all__ = ["VideoFacts", "clip_batches"]
 
 Opener = Callable[[], AbstractContextManager[OpenVideo]]
 
@@ -36,6 +38,7 @@ class VideoFacts:
     """What is known of a video so far; filled in as it goes.
 
     Attributes:
+        attempt: nonce of its rows.
         columns: what its outcome says of container and frames.
         report: what the decoder met.
         contrast: largest standard deviation of a sampled frame, grey levels.
@@ -47,6 +50,7 @@ class VideoFacts:
         watch: time since the row before, less what its reader took.
     """
 
+    attempt: str
     columns: dict[str, Any] = field(default_factory=dict)
     report: DecodeReport = field(default_factory=DecodeReport)
     contrast: float = 0.0
@@ -58,13 +62,13 @@ class VideoFacts:
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def begin_again(self) -> None:
-        """As before the first frame; what columns and watch say stays."""
-        vars(self).update(vars(VideoFacts(columns=self.columns, watch=self.watch)))
+        """As before the first frame; what nonce, columns and watch say stays."""
+        unseen = VideoFacts(attempt=self.attempt, columns=self.columns, watch=self.watch)
+        vars(self).update(vars(unseen))
 
 
 def clip_batches(
     ref: VideoRef,
-    attempt: str,
     opened: Opener,
     bounds: Callable[[OpenVideo], Bounds | None],
     plan: DecodePlan,
@@ -75,21 +79,21 @@ def clip_batches(
 
     Args:
         ref: which video.
-        attempt: nonce of this execution.
         opened: opens it, or opens it and leads it to a keyframe.
         bounds: of the open video, the time whose clips these are.
         plan: settings.
-        facts: filled in.
+        facts: filled in; where nonces have changed, it holds the last.
         beat: called at every sign of life.
 
     Returns:
         The video, closed, for what its header says.
 
     Raises:
-        VideoRejected: too_long, or unsupported_codec for pixels that cannot be converted.
+        VideoRejected: too_long, too_large, or unsupported_codec for pixels that cannot be
+            converted.
     """
-    n_given = 0
-    for may_skip in (True, False):
+    given: list[tuple[int, ...]] = []  # where the scenes of each clip lie
+    for may_skip in (True, False, False):
         with opened() as video:
             sampler = InstantSampler(
                 sample_fps=plan.segmentation.sample_fps,
@@ -98,30 +102,29 @@ def clip_batches(
             )
             frames = sampled_frames(video, sampler, facts.report, beat, may_skip=may_skip)
             try:
-                for row in islice(_rows(ref, attempt, video, frames, plan, facts), n_given, None):
-                    n_given += 1
-                    yield row
-                    facts.watch.restart()  # the time that the reader took is not ours
+                for clip in _clips(ref, video, frames, plan, facts):
+                    facts.n_clips += 1
+                    facts.n_scenes += len(clip.scenes)
+                    places = (clip.scenes[0].start_pts, *(scene.end_pts for scene in clip.scenes))
+                    if facts.n_clips > len(given):
+                        given.append(places)
+                        yield _row(ref, clip, facts)
+                        facts.watch.restart()  # the time that the reader took is not ours
+                    elif places != given[clip.clip_index]:
+                        raise Untrue("a clip that was given has other scenes")
+                if facts.n_clips < len(given):
+                    raise Untrue("a clip that was given is none")
                 break
-            except Untrue:  # the clips so far are those of the plain way too
+            except Untrue:
+                if not may_skip:
+                    given, facts.attempt = [], f"{facts.attempt}-anew"
                 facts.begin_again()
     return video
 
 
-def _rows(
-    ref: VideoRef,
-    attempt: str,
-    video: OpenVideo,
-    frames: Iterable[TimedFrame],
-    plan: DecodePlan,
-    facts: VideoFacts,
-) -> Iterator[pa.RecordBatch]:
-    for clip in _clips(ref, video, frames, plan, facts):
-        facts.n_clips += 1
-        facts.n_scenes += len(clip.scenes)
-        yield clip_row(
-            ref, attempt, clip, tokens_per_scene=facts.tokens_per_scene, spent=facts.watch.read()
-        )
+def _row(ref: VideoRef, clip: PackedClip, facts: VideoFacts) -> pa.RecordBatch:
+    tokens, spent = facts.tokens_per_scene, facts.watch.read()
+    return clip_row(ref, facts.attempt, clip, tokens_per_scene=tokens, spent=spent)
 
 
 def _clips(
@@ -131,7 +134,7 @@ def _clips(
     plan: DecodePlan,
     facts: VideoFacts,
 ) -> Iterator[PackedClip]:
-    report, columns = facts.report, facts.columns
+    report, columns, limits = facts.report, facts.columns, plan.decode
     columns |= {
         "container": video.format_name,
         "codec": video.codec,
@@ -139,7 +142,7 @@ def _clips(
         "time_base_den": video.time_base.denominator,
     }
     claimed_s, asked = video.claimed_duration_s, ref.time_range
-    refuse_long(claimed_s if asked is None or not claimed_s else asked.share_of(claimed_s), plan)
+    refuse_long(claimed_s if asked is None or not claimed_s else asked.share_of(claimed_s), limits)
     scaler: UprightScaler | None = None
     for frame in frames:
         if facts.start_pts is None:
@@ -150,7 +153,7 @@ def _clips(
             scenes = SceneBuilder(scaler, video, report, plan, ref.known_scenes)
             facts.tokens_per_scene = scenes.tokens_per_scene
             packer = ClipPacker(plan.packing, tokens_per_scene=scenes.tokens_per_scene)
-        refuse_long((frame.end_pts - facts.start_pts) * float(video.time_base), plan)
+        refuse_long((frame.end_pts - facts.start_pts) * float(video.time_base), limits)
         facts.n_frames_sampled += 1
         finished = scenes.push(frame.image, frame.pts)
         facts.contrast = scenes.contrast
@@ -158,21 +161,7 @@ def _clips(
         if closed:
             yield closed
     if scaler is not None and facts.start_pts is not None:
-        refuse_long((report.end_pts - facts.start_pts) * float(video.time_base), plan)
+        refuse_long((report.end_pts - facts.start_pts) * float(video.time_base), limits)
         for closed in (packer.push(scenes.finish()), packer.finish()):
             if closed:
                 yield closed
-
-
-def refuse_long(duration_s: float | None, plan: DecodePlan) -> None:
-    """Refuse a video that is longer than the settings allow.
-
-    Raises:
-        VideoRejected: too_long.
-    """
-    limit_s = plan.decode.max_duration_s
-    if limit_s is not None and duration_s is not None and duration_s > limit_s:
-        raise VideoRejected(
-            ErrorKind.TOO_LONG,
-            f"the video lasts at least {duration_s:.1f} s; max_duration_s is {limit_s:g}",
-        )

@@ -17,11 +17,13 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from flexivideo.errors import VideoRejected
+from pipeline.decode_limits import refuse_large, refuse_streams
 from pipeline.encryption import is_encrypted
 from pipeline.outcomes import ErrorKind
+from pipeline.settings import DecodeSettings
 from pipeline.shortage import raise_if_short
 
-__all__ = ["OpenVideo", "open_video"]
+__all__ = ["MOST_STEP_TICKS", "OpenVideo", "open_video"]
 
 # Formats that name other files or addresses, and devices.
 REFERRING_FORMATS = frozenset(
@@ -39,6 +41,12 @@ PICTURE_FORMATS_SUFFIX = "_pipe"
 # of them shows in their size.
 NO_LENGTH_OF_STREAMS = frozenset({"asf", "avi"})
 
+# A pixel can be a little wider than high, or higher than wide; beyond this its aspect is damage.
+MOST_PIXEL_ASPECT = 16
+
+# Ten hours in the finest time bases, years in the others; a frame that is to last longer is damage.
+MOST_STEP_TICKS = 2**45
+
 BUFFER_BYTES = 1 << 20
 
 
@@ -55,6 +63,7 @@ class OpenVideo:
         pixel_aspect: width of a pixel over its height.
         claimed_duration_s: what the header says of the stream's length; None where it is silent.
         frame_step_pts: usual distance of two frames, at least one tick.
+        limits: what may come out of it.
     """
 
     container: InputContainer
@@ -65,21 +74,27 @@ class OpenVideo:
     pixel_aspect: Fraction
     claimed_duration_s: float | None
     frame_step_pts: int
+    limits: DecodeSettings
 
 
 @contextmanager
 def open_video(
-    file: BinaryIO, *, threads: int, buffer_bytes: int = BUFFER_BYTES
+    file: BinaryIO,
+    *,
+    threads: int,
+    limits: DecodeSettings = DecodeSettings(),
+    buffer_bytes: int = BUFFER_BYTES,
 ) -> Iterator[OpenVideo]:
     """Open a seekable file for decoding.
 
     Args:
         file: the video.
         threads: decoder threads.
+        limits: what it may be at most.
         buffer_bytes: what is read at a time; less where a part of it is enough.
 
     Raises:
-        VideoRejected: not_a_video, no_video_stream, encrypted or unsupported_codec.
+        VideoRejected: not_a_video, no_video_stream, encrypted, unsupported_codec or too_large.
     """
     if is_encrypted(file):
         raise VideoRejected(
@@ -96,11 +111,18 @@ def open_video(
             options={
                 "format_whitelist": ",".join(_allowed_formats()),
                 "protocol_whitelist": NO_PROTOCOL,
+                "max_streams": str(limits.max_streams + 1),
                 "fflags": "-genpts",  # PyAV asks for it: an avi's B-frames would go back in time
             },
         )
     except (av.error.FFmpegError, ValueError) as error:
         raise_if_short(error)
+        if isinstance(error, MemoryError):  # beside room enough: libav says so of streams too
+            raise VideoRejected(
+                ErrorKind.TOO_LARGE,
+                f"the header asks for more streams than max_streams, {limits.max_streams:,}, or "
+                f"for more memory at once than libav gives; expected less of both",
+            ) from error
         raise VideoRejected(
             ErrorKind.NOT_A_VIDEO,
             f"no container format was recognised ({_reason(error)}); expected a video file",
@@ -111,10 +133,13 @@ def open_video(
             raise VideoRejected(
                 ErrorKind.NOT_A_VIDEO, f"the file is a picture ({format_name}); expected a video"
             )
+        refuse_streams(len(container.streams), limits)
         stream = _video_stream(container)
-        stream.codec_context.thread_count = threads
-        stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
-        yield _describe(container, stream, format_name)
+        context = stream.codec_context
+        refuse_large(context.width or 0, context.height or 0, limits)
+        context.thread_count = threads
+        context.thread_type = "AUTO" if threads > 1 else "NONE"
+        yield _describe(container, stream, format_name, limits)
 
 
 class _ForLibav:
@@ -163,7 +188,9 @@ def _video_stream(container: InputContainer) -> VideoStream:
     )
 
 
-def _describe(container: InputContainer, stream: VideoStream, format_name: str) -> OpenVideo:
+def _describe(
+    container: InputContainer, stream: VideoStream, format_name: str, limits: DecodeSettings
+) -> OpenVideo:
     time_base = stream.time_base or Fraction(1, 90_000)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
@@ -173,14 +200,19 @@ def _describe(container: InputContainer, stream: VideoStream, format_name: str) 
         format_name=format_name.split(",")[0],
         codec=stream.codec_context.name,
         time_base=time_base,
-        pixel_aspect=aspect if aspect and aspect > 0 else Fraction(1),
+        pixel_aspect=aspect if aspect and _is_likely(aspect) else Fraction(1),
         claimed_duration_s=(
             float(stream.duration * time_base)
             if stream.duration and format_name not in NO_LENGTH_OF_STREAMS
             else None
         ),
-        frame_step_pts=max(1, round(1 / (rate * time_base))),
+        frame_step_pts=min(max(1, round(1 / (rate * time_base))), MOST_STEP_TICKS),
+        limits=limits,
     )
+
+
+def _is_likely(aspect: Fraction) -> bool:
+    return Fraction(1, MOST_PIXEL_ASPECT) <= aspect <= MOST_PIXEL_ASPECT
 
 
 def _allowed_formats() -> list[str]:

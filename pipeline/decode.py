@@ -13,10 +13,14 @@ import av
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from pipeline.container import OpenVideo
+from pipeline.container import MOST_STEP_TICKS, OpenVideo
+from pipeline.decode_limits import refuse_large
 from pipeline.shortage import is_short
 
-__all__ = ["DecodeReport", "TimedFrame", "frame_duration", "timed_frames"]
+__all__ = ["MOST_TICKS", "DecodeReport", "TimedFrame", "frame_duration", "timed_frames"]
+
+# A time beyond this is damage: with durations added it would not be a number of 64 bits.
+MOST_TICKS = 2**62
 
 # What a decoder may ask for at once: two frames of two bytes a pixel.
 BYTES_A_PIXEL = 4
@@ -76,6 +80,9 @@ def timed_frames(
         video: open.
         report: counts what is met.
         beat: called for every packet and frame: signs of life.
+
+    Raises:
+        VideoRejected: too_large.
     """
     waiting: tuple[VideoFrame, int] | None = None
     for image in _images(video, report, beat):
@@ -124,6 +131,7 @@ def _images(
             report.n_frames += 1
             report.n_corrupt += bool(image.is_corrupt)
             beat()
+            refuse_large(image.width, image.height, video.limits)
             yield image
 
 
@@ -135,7 +143,9 @@ def _pts(
 ) -> int:
     # A container without presentation times knows when a frame leaves the decoder.
     pts = image.dts if image.pts is None else image.pts
-    if image.pts is None:
+    if pts is not None and abs(pts) > MOST_TICKS:
+        pts = None
+    if image.pts is None or pts is None:
         report.synthesised = True
     if before is None:
         return pts or 0
@@ -148,7 +158,8 @@ def _pts(
 def frame_duration(image: VideoFrame | Packet, video: OpenVideo) -> int:
     """How long a frame is on the screen, ticks, as far as it or its packet says so itself."""
     # Demuxers that know no duration leave none, or a single tick.
-    return image.duration if image.duration and image.duration > 1 else video.frame_step_pts
+    duration = image.duration or 0
+    return duration if 1 < duration <= MOST_STEP_TICKS else video.frame_step_pts
 
 
 def _count_failure(report: DecodeReport, error: av.error.FFmpegError, video: OpenVideo) -> None:

@@ -16,8 +16,9 @@ import av
 import pyarrow as pa
 
 from flexivideo.errors import SourceUnavailable, VideoRejected
-from pipeline.clip_stream import VideoFacts, clip_batches, refuse_long
+from pipeline.clip_stream import VideoFacts, clip_batches
 from pipeline.container import OpenVideo, open_video
+from pipeline.decode_limits import refuse_long
 from pipeline.decode_plan import DecodePlan
 from pipeline.fetched_file import Reading
 from pipeline.outcomes import ErrorKind
@@ -127,7 +128,7 @@ def glimpse_rows(
             if ref.time_range is not None:
                 begin_s = ref.time_range.start_s
                 seen["duration_s"] = _within(ref.time_range, whole_s)
-            refuse_long(seen["duration_s"], plan)
+            refuse_long(seen["duration_s"], plan.decode)
             if place is not None:
                 # What would reach beyond the end begins so much earlier.
                 place_s = min(begin_s + place * seen["duration_s"], whole_s - STRETCH_S)
@@ -146,7 +147,7 @@ def _within(time_range: TimeRange, whole_s: float) -> float:
 
 
 def _open(file: BinaryIO, plan: DecodePlan) -> AbstractContextManager[OpenVideo]:
-    return open_video(file, threads=plan.threads, buffer_bytes=BUFFER_BYTES)
+    return open_video(file, threads=plan.threads, limits=plan.decode, buffer_bytes=BUFFER_BYTES)
 
 
 def _header(file: BinaryIO, plan: DecodePlan) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def _stretch(
     beat: Callable[[], None],
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a stretch whose watched part begins at a place, seconds from the first frame."""
-    facts, began_s, before_s = VideoFacts(), time.process_time(), 0.0
+    facts, began_s, before_s = VideoFacts(attempt="glimpse"), time.process_time(), 0.0
 
     @contextmanager
     def opened() -> Iterator[OpenVideo]:
@@ -218,7 +219,7 @@ def _stretch(
 
         return of
 
-    video = yield from clip_batches(ref, "glimpse", opened, bounds, plan, facts, beat)
+    video = yield from clip_batches(ref, opened, bounds, plan, facts, beat)
     if facts.start_pts is None:
         raise VideoRejected(ErrorKind.NO_FRAMES, "nothing of a stretch decodes; expected frames")
     seen["stretch_s"] = float((facts.report.end_pts - facts.start_pts) * video.time_base)

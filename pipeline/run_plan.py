@@ -86,6 +86,9 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
             "tries": settings.decode.tries,
             "max_duration_s": settings.decode.max_duration_s,
             "max_size_mib": settings.decode.max_size_mib,
+            "max_side_px": settings.decode.max_side_px,
+            "max_frame_pixels": settings.decode.max_frame_pixels,
+            "max_streams": settings.decode.max_streams,
         },
     )
     kept = Kept(root=root or "", store=settings.root_store, captioner=captioner_id(identity))

@@ -34,6 +34,7 @@ def sampled_frames(
 
     Raises:
         Untrue: if that cannot be done; the frames so far are those of the plain way.
+        VideoRejected: too_large.
     """
     if may_skip and video.codec in SKIPPABLE_CODECS:
         yield from SkippingDecoder(video, sampler, report, beat).frames()

@@ -19,7 +19,8 @@ from av.video.frame import VideoFrame
 
 from pipeline.coded_frames import PacketSyntax
 from pipeline.container import OpenVideo
-from pipeline.decode import DecodeReport, TimedFrame
+from pipeline.decode import MOST_TICKS, DecodeReport, TimedFrame
+from pipeline.decode_limits import refuse_large
 from pipeline.sampling import InstantSampler
 from pipeline.timetable import CodedFrame, Timetable, Untrue
 
@@ -27,6 +28,10 @@ __all__ = ["SkippingDecoder"]
 
 # Packets that wait for the end of their group; a longer group is decoded from its front on.
 MOST_WAITING, MOST_WAITING_BYTES = 1_000, 32 << 20
+
+# Packets so large that even those cannot be waited for which say when the first is over; frames
+# that a decoder has been given and keeps for itself.
+MOST_UNDECIDED_BYTES, MOST_OWED = 128 << 20, 1_000
 
 
 class SkippingDecoder:
@@ -56,6 +61,7 @@ class SkippingDecoder:
 
         Raises:
             Untrue: at any time.
+            VideoRejected: too_large.
         """
         for coded in self._packets():
             self._take(coded)
@@ -65,6 +71,8 @@ class SkippingDecoder:
                 yield from self._group()
             while self._is_full() and self._waiting[0].is_decided:
                 yield from self._decode(self._pop())
+            if self._waiting_bytes > MOST_UNDECIDED_BYTES:
+                raise Untrue("packets are too large to wait for the next ones")
         self._timetable.close()
         while self._waiting:
             yield from self._group()
@@ -76,7 +84,7 @@ class SkippingDecoder:
                 self._beat()
                 if not packet.size:
                     return
-                if packet.pts is None or packet.is_corrupt:
+                if packet.pts is None or abs(packet.pts) > MOST_TICKS or packet.is_corrupt:
                     raise Untrue("a packet has no time, or is torn")
                 yield CodedFrame(
                     packet,
@@ -154,6 +162,8 @@ class SkippingDecoder:
                 return
         if coded.is_shown:
             self._fed[coded.pts] = coded.end_pts
+            if len(self._fed) > MOST_OWED:
+                raise Untrue("frames do not come out")
         yield from self._samples(coded.packet)
 
     def _rest(self) -> Iterator[TimedFrame]:
@@ -173,6 +183,7 @@ class SkippingDecoder:
         for image in images:
             self._report.n_frames += 1
             self._beat()
+            refuse_large(image.width, image.height, self._video.limits)
             yield from self._sample(image)
 
     def _sample(self, image: VideoFrame) -> Iterator[TimedFrame]:

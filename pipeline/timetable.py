@@ -16,8 +16,9 @@ from pipeline.sampling import InstantSampler
 __all__ = ["CodedFrame", "Timetable", "Untrue"]
 
 # So many frames at the most are decoded before one that is shown before them (H.264 A.3.1, HEVC
-# A.4.2); of the other codecs one.
-MOST_REORDERED = 16
+# A.4.2).
+MOST_REORDERED = {"h264": 16, "hevc": 16}
+MOST_REORDERED_OTHERWISE = 1
 
 
 class Untrue(Exception):
@@ -60,6 +61,7 @@ class Timetable:
 
     def __init__(self, video: OpenVideo, sampler: InstantSampler, report: DecodeReport) -> None:
         self._video, self._sampler, self._report = video, sampler, report
+        self._most_reordered = MOST_REORDERED.get(video.codec, MOST_REORDERED_OTHERWISE)
         self._undecided: list[CodedFrame] = []  # a heap by time
         self._decided_to_pts: int | None = None
 
@@ -79,7 +81,7 @@ class Timetable:
         frame.is_decided = not frame.is_shown
         if frame.is_shown:
             heappush(self._undecided, frame)
-        while len(self._undecided) > MOST_REORDERED + 1 and not self.is_over:
+        while len(self._undecided) > self._most_reordered + 1 and not self.is_over:
             self._decide()
 
     def close(self) -> None:

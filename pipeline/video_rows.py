@@ -48,12 +48,12 @@ def video_rows(
 
     Args:
         ref: which video.
-        attempt: nonce of this execution.
+        attempt: nonce of this execution; should what was given prove to be none, of its first rows.
         plan: settings.
         beat: called at every sign of life.
         n_tries: which try this is, 1 for the first.
     """
-    facts = VideoFacts()
+    facts = VideoFacts(attempt=attempt)
     try:
         limit_mib, store = plan.decode.max_size_mib, plan.store
         readable = plan.unsealed(ref)
@@ -64,24 +64,24 @@ def video_rows(
                 facts.columns["twin"] = asdict(ref.twin)
                 verdict = Verdict(status=Status.SUCCESS)
             else:
-                verdict = yield from _decoded(ref, attempt, file, plan, facts, beat)
+                verdict = yield from _decoded(ref, file, plan, facts, beat)
             check_version(file, ref)
     except (VideoRejected, SourceUnavailable) as error:
         verdict = verdict_of_error(error)
         facts.n_scenes = facts.n_clips = 0  # the rows before it do not count
-    yield outcome_row(ref, attempt, _outcome(facts, verdict, n_tries), spent=facts.watch.read())
+    outcome = _outcome(facts, verdict, n_tries)
+    yield outcome_row(ref, facts.attempt, outcome, spent=facts.watch.read())
 
 
 def _decoded(
-    ref: VideoRef, attempt: str, file: BinaryIO, plan: DecodePlan, facts: VideoFacts, beat: Beat
+    ref: VideoRef, file: BinaryIO, plan: DecodePlan, facts: VideoFacts, beat: Beat
 ) -> Generator[pa.RecordBatch, None, Verdict]:
     """The rows of a video's clips; returns the verdict."""
     missing_bytes = max(0, (declared_bytes(file) or 0) - file.seek(0, 2))
     asked = ref.time_range
     video = yield from clip_batches(
         ref,
-        attempt,
-        partial(open_video, file, threads=plan.threads),
+        partial(open_video, file, threads=plan.threads, limits=plan.decode),
         lambda video: None if asked is None else partial(asked.bounds, time_base=video.time_base),
         plan,
         facts,

@@ -40,6 +40,8 @@ def write_video(
         stream.codec_context.time_base = time_base
         if codec == "libx264":
             stream.options = {"crf": "10", "preset": "ultrafast", "threads": "1"} | (options or {})
+        elif options:
+            stream.options = options
         for picture, time_ms in zip(frames, times_ms, strict=True):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = time_ms, MILLISECONDS

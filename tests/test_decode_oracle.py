@@ -91,12 +91,12 @@ def test_the_sides_are_those_of_a_player(both, name):
 def test_scenes_tile_the_time_that_a_player_shows(made_media, both, name):
     """From the first frame to the end of the last, cut at sampled frames only."""
     _, shown = both(name)
-    path, plan, facts = made_media / name, make_plan(), VideoFacts()
+    path, plan, facts = made_media / name, make_plan(), VideoFacts(attempt="a")
     ref = local_ref(to_uri(str(path)))
     with open(path, "rb") as file:
         opened = partial(open_video, file, threads=1)
         whole, beat = lambda video: None, lambda: None
-        batches = list(clip_batches(ref, "a", opened, whole, plan, facts, beat))
+        batches = list(clip_batches(ref, opened, whole, plan, facts, beat))
     scenes = [scene for batch in batches for row in batch.to_pylist() for scene in row["scenes"]]
     starts, ends = zip(*((scene["start_pts"], scene["end_pts"]) for scene in scenes), strict=True)
     assert starts[0] == shown.pts[0]

@@ -1,8 +1,10 @@
 """Frames that nobody needs are not decoded, and nothing comes out otherwise for it."""
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from pipeline.container import open_video
 from pipeline.decode import DecodeReport, timed_frames
 from pipeline.sampled_frames import sampled_frames
 from pipeline.sampling import InstantSampler
+from pipeline.settings import PackingSettings
+from pipeline.skipping import SkippingDecoder
 from pipeline.sources import local_ref
 from pipeline.time_ranges import TimeRange
 from pipeline.timetable import Untrue
@@ -48,7 +52,7 @@ MADE = {
 }
 
 # Where packets do not say when each frame is shown; where what is called a keyframe is none.
-MAY_BE_PLAIN = {"mpeg2.mpg", "refresh.mp4"}
+MAY_BE_PLAIN = {"mpeg2.mpg", "part2.avi", "refresh.mp4"}
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +216,36 @@ def test_a_damaged_video_gives_what_the_plain_way_gives(tmp_path, shots, rng, mo
             assert outcome["error_kind"] == expected["error_kind"]
             n_noticed += outcome["status"] == "partial"
     assert n_noticed > 5
+
+
+class Deceived(SkippingDecoder):
+    """Shows the first frame in place of the fifth, and finds out much later that it cannot skip."""
+
+    def frames(self):
+        first = None
+        for number, frame in enumerate(super().frames()):
+            first = first or frame
+            yield replace(frame, image=first.image) if number == 4 else frame
+            if number == 14:
+                raise Untrue("a frame did not come out")
+
+
+@pytest.mark.parametrize("decoder", [Deceived, SkippingDecoder])
+def test_clips_that_were_given_and_prove_to_be_others_belong_to_no_whole(
+    tmp_path, rng, monkeypatch, decoder
+):
+    """As damage makes them: clips of two ways in one execution neither tile nor add up."""
+    still = textured_shots(rng, 4, 50)
+    path = write_video(tmp_path / "video.mp4", still, options=X264 | {"g": "25"}, fps=25)
+    monkeypatch.setattr(sampling, "SkippingDecoder", decoder)
+    plan = replace(make_plan(), packing=PackingSettings(clip_s=2.0))
+    rows = [
+        row for batch in video_rows(local_ref(str(path)), "a", plan) for row in batch.to_pylist()
+    ]
+    *clips, last = [row for row in rows if row["attempt"] == rows[-1]["attempt"]]
+    assert (len(clips) < len(rows) - 1) == (decoder is Deceived)
+    assert [row["row_index"] for row in clips] == list(range(last["outcome"]["n_rows"]))
+    edges = [(row["clip"]["start_pts"], row["clip"]["end_pts"]) for row in clips]
+    assert all(end == start for (_, end), (start, _) in pairwise(edges))
+    assert last["outcome"]["n_scenes"] == sum(len(row["scenes"]) for row in clips)
+    assert rows[0]["attempt"] == "a"

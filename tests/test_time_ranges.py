@@ -97,7 +97,10 @@ def test_a_range_is_the_frames_that_are_on_the_screen_in_it(video, may_skip):
         try:
             found, report = frames_of(video, asked, may_skip=may_skip)
         except Untrue:
-            assert video.name == "open.mpg"  # not every frame has a time of its own there
+            assert video.name in (
+                "open.mpg",
+                "stamps.avi",
+            )  # not every frame has a time of its own there
             continue
         assert found == expected
         assert report.n_frames <= len([frame for frame in whole if frame[0] < end]) + 4

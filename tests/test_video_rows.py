@@ -329,7 +329,7 @@ def test_random_bytes_inside_a_video_never_raise(tmp_path, rng):
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(broken)
         _, outcome = rows_of(path)
-        assert outcome["status"] in ("success", "partial", "failed")
+        assert outcome["status"] in ("success", "partial", "failed", "skipped")  # a time of months
         assert (outcome["status"] == "success") == (outcome["error_kind"] is None)
 
 
