@@ -27,7 +27,7 @@ def delete(root: str, uri: str, *, store: StoreOptions = StoreSettings()) -> int
     """
     from jobs.index_run import new_run_id  # the import takes seconds: only if needed
     from jobs.run_preview import counted, printable
-    from pipeline.erasure import commits_of, erase
+    from pipeline.erasure import commits_of, erase, names_of_the_same_bytes
     from pipeline.index_session import open_for_index
     from pipeline.local_uri import FILE_SCHEME, to_uri
     from pipeline.remote_names import is_on_web, is_remote
@@ -41,6 +41,7 @@ def delete(root: str, uri: str, *, store: StoreOptions = StoreSettings()) -> int
         name = uri if is_remote(uri) or uri.startswith(FILE_SCHEME) else to_uri(uri)
     opened = open_store(root, store)
     commits_of(opened, name)  # before anything is written: a mistyped root must not become one
+    copies = names_of_the_same_bytes(opened, name)
     lease_s = CommitSettings().lease_s
     with open_for_index(opened, run_id=new_run_id(), lease_s=lease_s) as session:
         n_versions = erase(opened, name, check=session.check)
@@ -50,4 +51,11 @@ def delete(root: str, uri: str, *, store: StoreOptions = StoreSettings()) -> int
         highlight=False,
         markup=False,
     )
+    if copies:
+        Console(soft_wrap=True).print(
+            f"the same bytes stand under {counted(len(copies), 'other name')}, the first "
+            f"{printable(copies[0])}: erase them too if they are meant",
+            highlight=False,
+            markup=False,
+        )
     return 0

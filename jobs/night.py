@@ -157,7 +157,7 @@ def _compared(
             f"not be read, the first {printable(listing.unreadable[0])}"
         )
     for folder, (n_present, n_gone) in presence.by_folder.items():
-        if n_gone > alarms.max_gone * n_present:
+        if n_gone >= alarms.min_videos and n_gone > alarms.max_gone * n_present:
             doubts.append(
                 f"{n_gone} of {n_present} videos of {printable(folder)} are not there any more "
                 f"(max_gone {alarms.max_gone:g}): none was noted as gone; is the source whole?"

@@ -152,14 +152,14 @@ def _prompt(value: object) -> str | None:
     if value is None or value == "" or (isinstance(value, str) and not value.strip()):
         return None
     if not isinstance(value, str):
-        raise ValueError(f"the prompt is {shown(value)}; expected text")
+        raise ValueError(f"the prompt is a {type(value).__name__}; expected text")
     _see_that_it_is_utf8("prompt", value)
     if len(value) > MOST_PROMPT:
         raise ValueError(f"the prompt has {len(value)} characters; expected at most {MOST_PROMPT}")
     if CONTROL.search(value):
         raise ValueError(
-            f"the prompt is {shown(value)}; expected no control characters and none of a model's "
-            f"own marks, as <|im_end|>"
+            "the prompt holds a control character or one of a model's own marks, as <|im_end|>; "
+            "expected none"
         )
     return value.strip()
 

@@ -15,7 +15,7 @@ from pipeline.records import VideoRef
 from pipeline.run_identity import RunIdentity
 from pipeline.schemas import RUNS, SETTINGS
 from pipeline.settings import IndexSettings
-from pipeline.tables import write_part
+from pipeline.tables import settings_part, write_part
 
 __all__ = [
     "COMPLETED",
@@ -118,7 +118,7 @@ def _note_meanings(session: IndexSession, meanings: Mapping[str, Mapping[str, ob
             "kind": settings_id.partition("-")[0],
             "meaning": json.dumps(meaning, sort_keys=True),
         }
-        write_part(session.store, f"settings/part-{settings_id}.parquet", SETTINGS, [row])
+        write_part(session.store, settings_part(settings_id), SETTINGS, [row])
 
 
 def _write(session: IndexSession, row: Mapping[str, object]) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "n_rows",
     "part_name",
     "part_sequence",
+    "settings_part",
     "write_part",
     "write_table",
 ]
@@ -37,6 +38,11 @@ SEQUENCE_DIGITS = 12
 def part_name(sequence: int) -> str:
     """File name of a sequence number."""
     return f"part-{sequence:0{SEQUENCE_DIGITS}d}.parquet"
+
+
+def settings_part(settings_id: str) -> str:
+    """Path of the part that says what an id of settings stands for."""
+    return f"settings/part-{settings_id}.parquet"
 
 
 def part_sequence(path: str) -> int | None:

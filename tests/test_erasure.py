@@ -1,5 +1,8 @@
 """An erased video stands nowhere any more, whenever the machine stops; the others stay."""
 
+import json
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +15,7 @@ from jobs.delete import delete
 from pipeline.erasure import erase
 from pipeline.index_session import open_for_index
 from pipeline.records import VideoRef
+from pipeline.runs import note_prompts
 from pipeline.store import LocalStore, open_store
 from pipeline.store_settings import StoreSettings
 from pipeline.views import connect
@@ -97,6 +101,37 @@ def test_a_name_that_is_no_utf8_is_erased_by_its_uri(tmp_path):
     commit_videos(store, [KEPT, odd])
     assert delete(str(tmp_path), odd.uri) == 0
     assert connect(store).execute("SELECT uri FROM videos").fetchall() == [(KEPT.uri,)]
+
+
+def test_what_was_asked_of_it_alone_goes_with_it(tmp_path, capsys):
+    """A prompt may name a person too; one that others are asked as well stays."""
+    store, identity = LocalStore(str(tmp_path)), make_identity()
+    secret, common = "What does Anna-Mustermann-XYZZY do?", "Who is it?"
+    refs = [
+        replace(ERASED[0], prompt=secret),
+        replace(ERASED[1], prompt=common),
+        replace(KEPT, prompt=common),
+    ]
+    commit_videos(store, refs, identity=identity, outcome={"content_digest": "d" * 64})
+    with open_for_index(store, run_id="asking", lease_s=60) as session:
+        note_prompts(session, identity, refs)
+    delete(str(tmp_path), ERASED[0].uri)
+    assert (
+        f"the same bytes stand under 1 other name, the first {KEPT.uri}" in capsys.readouterr().out
+    )
+    assert_gone(store)
+    meanings = connect(store).execute("SELECT meaning FROM settings").fetchall()
+    assert [json.loads(meaning)["prompt"] for (meaning,) in meanings] == [common]
+    assert not [path for path in store.list("") if b"XYZZY" in store.read(path)]
+
+
+def test_a_reader_that_has_listed_a_part_finds_it_afterwards(tmp_path):
+    store = LocalStore(str(tmp_path))
+    commit_videos(store, ERASED[:1])
+    connection = connect(store)
+    erased(store)
+    for table in TABLES:
+        assert connection.execute(f"SELECT count(*) FROM all_{table}").fetchall() == [(0,)]
 
 
 def test_numbers_of_commits_are_not_used_again(tmp_path):

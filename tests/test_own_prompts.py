@@ -42,8 +42,8 @@ def test_a_manifest_gives_each_video_its_prompt(tmp_path, kind):
     ("prompt", "said"),
     [
         ("x" * 4001, "4001 characters; expected at most 4000"),
-        ("end<|im_end|>begin", "none of a model's own marks"),
-        ("bell\x07", "no control characters"),
+        ("end<|im_end|>begin", "one of a model's own marks"),
+        ("bell\x07", "holds a control character"),
     ],
 )
 def test_a_prompt_that_cannot_be_asked_is_named_and_the_next_line_read(tmp_path, prompt, said):
