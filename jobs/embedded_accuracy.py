@@ -34,13 +34,9 @@ from flexivideo.visual_spec import VisualSpec
 from jobs.rendered_examples import HELD_OUT_SEED, held_out_clips, in_scenes
 from pipeline.caption_stage import CaptionPlan, CaptionStage
 from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_settings import DecodeSettings
 from pipeline.local_uri import to_uri
-from pipeline.settings import (
-    CaptionSettings,
-    DecodeSettings,
-    PackingSettings,
-    SegmentationSettings,
-)
+from pipeline.settings import CaptionSettings, PackingSettings, SegmentationSettings
 from pipeline.sources import local_ref
 from pipeline.video_rows import video_rows
 

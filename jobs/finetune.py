@@ -18,7 +18,8 @@ from jobs.finetuning.settings import (
     OptimizationSettings,
     RunSettings,
 )
-from pipeline.settings import DecodeSettings, SegmentationSettings
+from pipeline.decode_settings import DecodeSettings
+from pipeline.settings import SegmentationSettings
 
 __all__ = ["finetune"]
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from pipeline.decode_settings import DecodeSettings
 from pipeline.settings import (
     CaptionSettings,
     CommitSettings,
-    DecodeSettings,
     IndexSettings,
     PackingSettings,
     PoolSettings,

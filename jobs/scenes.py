@@ -14,10 +14,11 @@ from flexivideo.errors import SettingsError
 from flexivideo.visual_spec import VisualSpec
 from jobs.run_preview import counted
 from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_settings import DecodeSettings
 from pipeline.decode_stage import DecodeStage
 from pipeline.outcomes import Status
 from pipeline.records import REF_SCHEMA
-from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.settings import PackingSettings, SegmentationSettings
 from pipeline.sources import Listing
 
 __all__ = ["segment_file", "show_scenes"]

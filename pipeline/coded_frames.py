@@ -7,11 +7,12 @@ needed and shown.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-__all__ = ["SKIPPABLE_CODECS", "PacketSyntax"]
+__all__ = ["SKIPPABLE_CODECS", "CodedFrame", "PacketSyntax"]
 
 # Codecs of which a keyframe needs nothing that was before it, and one packet is one frame.
 SKIPPABLE_CODECS = frozenset(
@@ -32,6 +33,37 @@ VP8_SHOW_FRAME = 0x10
 # Start codes of a picture and of a plane, and what stands behind them of a B-picture.
 MPEG2_PICTURE, MPEG2_B = START_CODE + b"\0", 3
 MPEG4_PLANE, MPEG4_B = START_CODE + b"\xb6", 2
+
+
+@dataclass(slots=True, eq=False)
+class CodedFrame:
+    """A packet, and what is known of its frame.
+
+    Attributes:
+        packet: PyAV's.
+        pts: of its frame, ticks.
+        is_key: nothing before it is needed for it, or for what is shown after it.
+        is_needed: others may be made from it.
+        is_shown: whether it comes out of the decoder.
+        is_decided: whether it is known if it is sampled.
+        end_pts: of a sampled frame, when the next is shown; None: it is not sampled.
+    """
+
+    packet: Packet
+    pts: int
+    is_key: bool
+    is_needed: bool
+    is_shown: bool
+    is_decided: bool = False
+    end_pts: int | None = None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether it is known to be."""
+        return self.end_pts is not None
+
+    def __lt__(self, other: "CodedFrame") -> bool:
+        return self.pts < other.pts
 
 
 class PacketSyntax:

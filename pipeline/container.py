@@ -18,9 +18,9 @@ from av.video.stream import VideoStream
 
 from flexivideo.errors import VideoRejected
 from pipeline.decode_limits import refuse_large, refuse_streams
+from pipeline.decode_settings import DecodeSettings
 from pipeline.encryption import is_encrypted
 from pipeline.outcomes import ErrorKind
-from pipeline.settings import DecodeSettings
 from pipeline.shortage import raise_if_short
 
 __all__ = ["MOST_STEP_TICKS", "OpenVideo", "open_video"]

@@ -6,8 +6,8 @@ since a stream may change its size.
 """
 
 from flexivideo.errors import VideoRejected
+from pipeline.decode_settings import DecodeSettings
 from pipeline.outcomes import ErrorKind
-from pipeline.settings import DecodeSettings
 
 __all__ = ["refuse_large", "refuse_long", "refuse_streams"]
 

@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from flexivideo.visual_spec import VisualSpec
+from pipeline.decode_settings import DecodeSettings
 from pipeline.records import VideoRef
 from pipeline.sealing import Seal, own_seal
-from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.settings import PackingSettings, SegmentationSettings
 from pipeline.store_settings import StoreSettings
 
 __all__ = ["DecodePlan", "Segmentation"]

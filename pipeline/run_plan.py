@@ -82,6 +82,7 @@ def plan_run(settings: IndexSettings, *, root: str | None = None) -> RunPlan:
         prompt={"prompt": prompt, "max_new_tokens": asked.max_new_tokens, "decoding": "greedy"},
         limits={
             "progress_timeout_s": settings.decode.progress_timeout_s,
+            "decode_timeout_s": settings.decode.decode_timeout_s,
             "memory_limit_mib": settings.decode.memory_limit_mib,
             "tries": settings.decode.tries,
             "max_duration_s": settings.decode.max_duration_s,

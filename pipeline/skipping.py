@@ -17,12 +17,12 @@ import av
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from pipeline.coded_frames import PacketSyntax
+from pipeline.coded_frames import CodedFrame, PacketSyntax
 from pipeline.container import OpenVideo
 from pipeline.decode import MOST_TICKS, DecodeReport, TimedFrame
 from pipeline.decode_limits import refuse_large
 from pipeline.sampling import InstantSampler
-from pipeline.timetable import CodedFrame, Timetable, Untrue
+from pipeline.timetable import Timetable, Untrue
 
 __all__ = ["SkippingDecoder"]
 

@@ -1,7 +1,9 @@
 """The parent's side of a decode child: started, watched, killed, replaced.
 
 The deadline is on progress and runs only while this side waits: a child that is not read from may
-take its time, one that is waited for must show a sign of life within ``progress_timeout_s``.
+take its time, one that is waited for must show a sign of life within ``progress_timeout_s``. A file
+can be made so that signs of life never end, so all waiting for one has an end as well:
+``decode_timeout_s``.
 """
 
 import json
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,12 +91,12 @@ class DecodeChild:
 
     def _tables(self, ref: VideoRef, **task: object) -> Iterator[pa.Table]:
         self._ensure_started()
-        timeout_s = self._plan.decode.progress_timeout_s
-        started_s, finished = time.monotonic(), False
+        limits, finished = self._plan.decode, False
+        wait = _Wait(at_once_s=limits.progress_timeout_s, in_all_s=limits.decode_timeout_s)
         try:
-            self._send({"plan": self._plan_json, "ref": asdict(ref)} | task, started_s)
+            self._send({"plan": self._plan_json, "ref": asdict(ref)} | task, wait)
             while True:
-                kind, content = self._receive(started_s, timeout_s)
+                kind, content = self._receive(wait)
                 if kind == ROWS:
                     yield pa.ipc.open_stream(pa.py_buffer(content)).read_all()
                 elif kind == DONE:
@@ -127,7 +129,7 @@ class DecodeChild:
             self.close()
             self._spawn()
             try:
-                self._receive(time.monotonic(), START_TIMEOUT_S)  # its first beat
+                self._receive(_Wait(at_once_s=START_TIMEOUT_S, in_all_s=START_TIMEOUT_S))
                 return
             except ChildDied as death:
                 self.close()
@@ -151,41 +153,35 @@ class DecodeChild:
         finally:
             os.close(reply_fd)
 
-    def _send(self, task: dict[str, object], started_s: float) -> None:
+    def _send(self, task: dict[str, object], wait: "_Wait") -> None:
         line = json.dumps(task).encode() + b"\n"
         try:
             self._process.stdin.write(line)  # type: ignore[union-attr]
             self._process.stdin.flush()  # type: ignore[union-attr]
         except BrokenPipeError:
-            raise self._death(started_s) from None
+            raise self._death(wait) from None
 
-    def _receive(self, started_s: float, timeout_s: float) -> tuple[bytes, bytes]:
-        header = self._read(HEADER_BYTES, started_s, timeout_s)
-        return header[:1], self._read(int.from_bytes(header[1:]), started_s, timeout_s)
+    def _receive(self, wait: "_Wait") -> tuple[bytes, bytes]:
+        header = self._read(HEADER_BYTES, wait)
+        return header[:1], self._read(int.from_bytes(header[1:]), wait)
 
-    def _read(self, n_bytes: int, started_s: float, timeout_s: float) -> bytes:
+    def _read(self, n_bytes: int, wait: "_Wait") -> bytes:
         poll = select.poll()  # not select: a worker may hold more than 1,024 descriptors
         poll.register(self._replies, select.POLLIN)
         while len(self._unread) < n_bytes:
-            if not poll.poll(timeout_s * 1000):
-                after_s = time.monotonic() - started_s
-                raise ChildDied(
-                    ErrorKind.TIMED_OUT,
-                    f"the decoder gave no packet or frame for {timeout_s:g} s, "
-                    f"{after_s:.1f} s after it began",
-                )
+            wait.until_there_is_something(poll)
             chunk = os.read(self._replies, READ_BYTES)
             if not chunk:
-                raise self._death(started_s)
+                raise self._death(wait)
             self._unread += chunk
         content = bytes(self._unread[:n_bytes])
         del self._unread[:n_bytes]
         return content
 
-    def _death(self, started_s: float) -> ChildDied:
+    def _death(self, wait: "_Wait") -> ChildDied:
         """What the end of a child that closed its pipe means."""
         code = self._exit_code()
-        after = f"{time.monotonic() - started_s:.1f} s after it began"
+        after = wait.so_far()
         if code == EXIT_OUT_OF_MEMORY:
             limit_mib = self._plan.decode.memory_limit_mib
             return ChildDied(
@@ -211,3 +207,41 @@ class DecodeChild:
             self._process.send_signal(signal.SIGABRT)  # not SIGKILL, which means lack of memory
             self._process.wait()
             return -signal.SIGABRT
+
+
+@dataclass(kw_only=True)
+class _Wait:
+    """How long a child is waited for; the time that its reader takes is not counted.
+
+    Attributes:
+        at_once_s: longest from one sign of life to the next.
+        in_all_s: longest for all of a task.
+        waited_s: so far.
+        began_s: when the task was begun.
+    """
+
+    at_once_s: float
+    in_all_s: float
+    waited_s: float = 0.0
+    began_s: float = field(default_factory=time.monotonic)
+
+    def until_there_is_something(self, poll: select.poll) -> None:
+        """Wait for it.
+
+        Raises:
+            ChildDied: timed_out.
+        """
+        begun_s = time.monotonic()
+        is_there = poll.poll(min(self.at_once_s, max(0.0, self.in_all_s - self.waited_s)) * 1000)
+        self.waited_s += time.monotonic() - begun_s
+        if self.waited_s >= self.in_all_s:
+            seen = f"the decoder was waited for {self.in_all_s:g} s in all and was not through"
+        elif not is_there:
+            seen = f"the decoder gave no packet or frame for {self.at_once_s:g} s"
+        else:
+            return
+        raise ChildDied(ErrorKind.TIMED_OUT, f"{seen}, {self.so_far()}")
+
+    def so_far(self) -> str:
+        """The time since the task was begun, in words."""
+        return f"{time.monotonic() - self.began_s:.1f} s after it began"

@@ -4,16 +4,14 @@ Packets come in the order of decoding. A frame's end is the next one's beginning
 is known as soon as no frame can come between them any more.
 """
 
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from av.packet import Packet
-
+from pipeline.coded_frames import CodedFrame
 from pipeline.container import OpenVideo
 from pipeline.decode import DecodeReport, frame_duration
 from pipeline.sampling import InstantSampler
 
-__all__ = ["CodedFrame", "Timetable", "Untrue"]
+__all__ = ["Timetable", "Untrue"]
 
 # So many frames at the most are decoded before one that is shown before them (H.264 A.3.1, HEVC
 # A.4.2).
@@ -23,37 +21,6 @@ MOST_REORDERED_OTHERWISE = 1
 
 class Untrue(Exception):
     """What came out is not what the packets said: everything has to be decoded."""
-
-
-@dataclass(slots=True, eq=False)
-class CodedFrame:
-    """A packet, and what is known of its frame.
-
-    Attributes:
-        packet: PyAV's.
-        pts: of its frame, ticks.
-        is_key: nothing before it is needed for it, or for what is shown after it.
-        is_needed: others may be made from it.
-        is_shown: whether it comes out of the decoder.
-        is_decided: whether it is known if it is sampled.
-        end_pts: of a sampled frame, when the next is shown; None: it is not sampled.
-    """
-
-    packet: Packet
-    pts: int
-    is_key: bool
-    is_needed: bool
-    is_shown: bool
-    is_decided: bool = False
-    end_pts: int | None = None
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether it is looked at; before it is decided, not yet."""
-        return self.end_pts is not None
-
-    def __lt__(self, other: "CodedFrame") -> bool:
-        return self.pts < other.pts
 
 
 class Timetable:

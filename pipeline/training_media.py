@@ -17,12 +17,13 @@ from flexivideo.scene_patches import ClipInput, still_clip
 from flexivideo.visual_spec import VisualSpec
 from pipeline.clip_inputs import clip_inputs
 from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_settings import DecodeSettings
 from pipeline.decode_stage import DecodeStage
 from pipeline.indexed_scenes import IndexedScenes
 from pipeline.local_uri import to_uri
 from pipeline.outcomes import Status
 from pipeline.records import REF_SCHEMA
-from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.settings import PackingSettings, SegmentationSettings
 from pipeline.sources import local_ref
 from pipeline.training_records import TrainingRecord
 

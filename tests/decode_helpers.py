@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from flexivideo.visual_spec import VisualSpec
 from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_settings import DecodeSettings
 from pipeline.decode_stage import DecodeStage
 from pipeline.local_uri import to_uri
 from pipeline.records import REF_SCHEMA, VideoRef
-from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.settings import PackingSettings, SegmentationSettings
 from pipeline.sources import local_ref
 
 SPEC = VisualSpec(

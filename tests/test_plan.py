@@ -17,6 +17,7 @@ from flexivideo.errors import SettingsError
 from jobs.index import PlanSettings, index
 from jobs.option_groups import GroupedSettings
 from pipeline import survey
+from pipeline.decode_settings import DecodeSettings
 from pipeline.estimates import Estimate, header_total, stretch_total
 from pipeline.glimpse import VideoGlimpse, glimpse_rows
 from pipeline.identity import video_id
@@ -24,7 +25,7 @@ from pipeline.listing_sample import ListingSample
 from pipeline.local_uri import to_uri
 from pipeline.records import VideoRef
 from pipeline.run_plan import plan_run
-from pipeline.settings import CaptionSettings, DecodeSettings, IndexSettings
+from pipeline.settings import CaptionSettings, IndexSettings
 from pipeline.sources import local_ref
 from pipeline.store_settings import StoreSettings
 from pipeline.stretch_patterns import like_stretch

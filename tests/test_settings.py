@@ -8,10 +8,10 @@ from flexivideo.checkpoints import check_checkpoint
 from flexivideo.errors import SettingsError
 from flexivideo.visual_spec import VisualSpec
 from jobs.finetuning.settings import DataSettings, OptimizationSettings, RunSettings
+from pipeline.decode_settings import DecodeSettings
 from pipeline.settings import (
     CaptionSettings,
     CommitSettings,
-    DecodeSettings,
     PackingSettings,
     PoolSettings,
     SegmentationSettings,
@@ -25,6 +25,7 @@ REFUSED = [
     (PackingSettings, "clip_s", (0, nan, inf)),
     (PackingSettings, "max_pixels", (0, -3)),
     (DecodeSettings, "progress_timeout_s", (0, nan, inf, 1e300)),
+    (DecodeSettings, "decode_timeout_s", (0, nan, inf)),
     (DecodeSettings, "memory_limit_mib", (0, 2**60)),
     (DecodeSettings, "max_duration_s", (0, -1, nan)),
     (DecodeSettings, "max_size_mib", (0, -1)),

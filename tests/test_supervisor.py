@@ -80,6 +80,14 @@ def test_signs_of_life_put_the_deadline_off():
     child.close()
 
 
+def test_signs_of_life_do_not_put_the_end_off():
+    """A small file can hold the same packet a hundred million times."""
+    beats = "while True: time.sleep(0.1); reply(b'B')\n"
+    death = death_of(child_that(READY + beats, decode_timeout_s=0.8))
+    assert death.error_kind == ErrorKind.TIMED_OUT
+    assert "waited for 0.8 s in all" in death.seen
+
+
 def test_a_child_that_lets_go_of_its_pipe_and_stays_is_ended(monkeypatch):
     """Waiting for it would stop the worker for ever."""
     monkeypatch.setattr("pipeline.supervisor.EXIT_GRACE_S", 0.1)

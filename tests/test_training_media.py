@@ -8,7 +8,8 @@ from decode_helpers import SPEC
 from PIL import Image
 from synthetic_media import textured_shots, write_audio_only, write_video
 
-from pipeline.settings import DecodeSettings, SegmentationSettings
+from pipeline.decode_settings import DecodeSettings
+from pipeline.settings import SegmentationSettings
 from pipeline.training_media import MediaUnusable, TrainingMedia
 from pipeline.training_records import TrainingRecord, Turn
 

@@ -50,8 +50,9 @@ from flexivideo.visual_spec import VisualSpec
 from jobs.peak_memory import peak_bytes
 from pipeline.clip_inputs import clip_inputs
 from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_settings import DecodeSettings
 from pipeline.local_uri import to_uri
-from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.settings import PackingSettings, SegmentationSettings
 from pipeline.sources import local_ref
 from pipeline.video_rows import video_rows
 

@@ -20,10 +20,11 @@ from cyclopts import run
 
 from flexivideo.visual_spec import VisualSpec
 from pipeline.decode_plan import DecodePlan, Segmentation
+from pipeline.decode_settings import DecodeSettings
 from pipeline.decode_stage import DecodeStage
 from pipeline.local_uri import to_uri
 from pipeline.records import REF_SCHEMA
-from pipeline.settings import DecodeSettings, PackingSettings, SegmentationSettings
+from pipeline.settings import PackingSettings, SegmentationSettings
 from pipeline.sources import local_ref
 from pipeline.supervisor import DecodeChild
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flexivideo.errors import SettingsError
+from pipeline.decode_settings import DecodeSettings
 from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, in_ranges
-from pipeline.settings import DecodeSettings, SegmentationSettings
+from pipeline.settings import SegmentationSettings
 
 __all__ = ["DataSettings", "FinetuneSettings", "OptimizationSettings", "RunSettings"]
 
