@@ -41,6 +41,7 @@ class CodedFrame:
 
     Attributes:
         packet: PyAV's.
+        number: 0, 1, ... in the order of decoding.
         pts: of its frame, ticks.
         is_key: nothing before it is needed for it, or for what is shown after it.
         is_needed: others may be made from it.
@@ -50,6 +51,7 @@ class CodedFrame:
     """
 
     packet: Packet
+    number: int
     pts: int
     is_key: bool
     is_needed: bool

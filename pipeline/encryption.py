@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from pipeline.boxes import SEGMENT, ebml_elements, is_ebml, is_iso, iso_boxes
 
-__all__ = ["decodes_to_noise", "is_encrypted"]
+__all__ = ["NOISE_MAX_CONTRAST", "decodes_to_noise", "is_encrypted"]
 
 # The way down to the sample entries of a track.
 ISO_PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl")

@@ -17,6 +17,7 @@ from pipeline.clip_packing import SceneRecord
 from pipeline.container import OpenVideo
 from pipeline.decode import DecodeReport
 from pipeline.decode_plan import DecodePlan
+from pipeline.encryption import NOISE_MAX_CONTRAST
 from pipeline.known_scenes import KnownScenes
 from pipeline.orientation import UprightScaler
 from pipeline.records import KnownScene
@@ -32,7 +33,8 @@ class SceneBuilder:
 
     Attributes:
         tokens_per_scene: visual tokens of a scene.
-        contrast: largest standard deviation of a frame so far, grey levels.
+        contrast: largest standard deviation of a frame so far, grey levels; not followed beyond
+            what noise has.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class SceneBuilder:
         """Take a sampled frame; returns the scene that ended before it, if one did."""
         analysed = self._scaler.scale(image, *self._ats_size)
         step = self._known.push(pts) if self._known else self._segmenter.push(analysed)
-        stride = self._plan.segmentation.ats_stride
-        self.contrast = max(self.contrast, float(analysed[::stride, ::stride].std()))
+        if self.contrast <= NOISE_MAX_CONTRAST:
+            stride = self._plan.segmentation.ats_stride
+            self.contrast = max(self.contrast, float(analysed[::stride, ::stride].std()))
         finished = None
         if step.starts_scene:
             finished = self._close(pts) if self._frames else None

@@ -67,7 +67,8 @@ class SkippingDecoder:
             self._take(coded)
             if self._timetable.is_over:
                 break
-            while len(self._keys) > 2 and self._two_groups_are_decided():
+            # Two groups, since the second may lead with samples that are made from the first.
+            while len(self._keys) > 2 and self._timetable.has_decided(self._keys[2].number):
                 yield from self._group()
             while self._is_full() and self._waiting[0].is_decided:
                 yield from self._decode(self._pop())
@@ -80,7 +81,7 @@ class SkippingDecoder:
 
     def _packets(self) -> Iterator[CodedFrame]:
         try:
-            for packet in self._video.container.demux(self._video.stream):
+            for number, packet in enumerate(self._video.container.demux(self._video.stream)):
                 self._beat()
                 if not packet.size:
                     return
@@ -88,6 +89,7 @@ class SkippingDecoder:
                     raise Untrue("a packet has no time, or is torn")
                 yield CodedFrame(
                     packet,
+                    number,
                     packet.pts,
                     is_key=packet.is_keyframe,
                     is_needed=self._syntax.is_needed(packet),
@@ -107,12 +109,6 @@ class SkippingDecoder:
             # It is made from frames before the stream's beginning. Should it come out, it is seen.
             coded.is_needed, coded.is_shown = True, False
         self._timetable.add(coded)
-
-    def _two_groups_are_decided(self) -> bool:
-        return all(
-            coded.is_decided
-            for coded in takewhile(lambda coded: coded is not self._keys[2], self._waiting)
-        )
 
     def _is_full(self) -> bool:
         return len(self._waiting) > MOST_WAITING or self._waiting_bytes > MOST_WAITING_BYTES

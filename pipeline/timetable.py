@@ -37,6 +37,10 @@ class Timetable:
         """Whether all that was asked for has been decided."""
         return self._sampler.over_pts is not None
 
+    def has_decided(self, number: int) -> bool:
+        """Whether it is known of all frames that are decoded before that one."""
+        return all(frame.number >= number for frame in self._undecided)
+
     def add(self, frame: CodedFrame) -> None:
         """The next in the order of decoding; decides what can be decided by it.
 
