@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from flexivideo.checkpoint_json import read_json
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from flexivideo.visual_spec import read_json
 
 __all__ = ["CheckpointTensors", "check_tensors", "list_tensors"]
 
@@ -88,8 +88,15 @@ def check_tensors(tensors: CheckpointTensors, config: FlexiVideoConfig) -> None:
     Raises:
         ModelError: naming the first tensor that is missing, misshapen or unknown.
     """
-    with torch.device("meta"):
-        model = FlexiVideoForConditionalGeneration(config)
+    try:
+        with torch.device("meta"):
+            model = FlexiVideoForConditionalGeneration(config)
+    except Exception as error:  # torch and transformers say it in many ways
+        raise ModelError(
+            f"{tensors.folder / 'config.json'} describes no model that can be made "
+            f"({type(error).__name__}: {error}); expected the configuration that its weights were "
+            f"saved with"
+        ) from error
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if config.tie_word_embeddings and LM_HEAD not in tensors.shapes:
         del expected[LM_HEAD]

@@ -3,24 +3,20 @@
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig
 from transformers.utils import is_flash_attn_2_available
 
+from flexivideo.checkpoint_json import read_json
 from flexivideo.checkpoint_tensors import check_tensors, list_tensors
 from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
-from flexivideo.processing_flexivideo import (
-    VIDEO_PAD,
-    VISION_END,
-    VISION_START,
-    FlexiVideoProcessor,
-)
+from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.prompts import count_text_tokens
 from flexivideo.temporal_kernel import expand_kernel
-from flexivideo.visual_spec import OURS, VisualSpec, checkpoint_folder, read_json
+from flexivideo.tokenizer_checks import check_prompt, check_template, check_vocabulary
+from flexivideo.visual_spec import OURS, VisualSpec, checkpoint_folder
 
 __all__ = [
     "check_checkpoint",
@@ -29,6 +25,8 @@ __all__ = [
     "load_model",
     "load_processor",
 ]
+
+GENERATION = "generation_config.json"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -56,7 +54,7 @@ def load_model(
     folder = checkpoint_folder(model)
     if dtype not in DTYPES:
         raise ModelError(f"dtype is {dtype!r}; expected {', '.join(DTYPES)}")
-    spec = _spec(model, temporal_resample=temporal_resample)
+    spec = VisualSpec.from_pretrained(model, temporal_resample=temporal_resample)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     config = config_as_saved(folder)
     check_tensors(list_tensors(folder), config)
@@ -83,24 +81,33 @@ def load_model(
     return loaded.to(device).eval()
 
 
-def check_checkpoint(model: str | None, *, prompt: str = "", max_new_tokens: int = 1) -> None:
+def check_checkpoint(
+    model: str | None,
+    *,
+    prompt: str = "",
+    max_new_tokens: int = 1,
+    max_pixels: int | None = None,
+) -> None:
     """See by its files' headers that a checkpoint can be loaded and asked, without loading it.
 
     Args:
         model: which checkpoint.
         prompt: what it will be asked of each clip.
         max_new_tokens: longest answer.
+        max_pixels: of a frame, instead of the checkpoint's.
 
     Raises:
         ModelError: if it cannot be loaded.
-        SettingsError: if prompt and answer leave no room for a clip.
+        SettingsError: if the prompt holds a token of the model's own, it and the answer leave no
+            room for a clip, or max_pixels none for a token.
     """
     folder = checkpoint_folder(model)
-    _spec(model)  # refuses another architecture
+    VisualSpec.from_pretrained(model)  # refuses another architecture
     config = config_as_saved(folder)
     check_tensors(list_tensors(folder), config)
-    processor, context = load_processor(model), config.text_config.max_position_embeddings
-    question = processor.prompt(prompt)
+    processor = load_processor(model, max_pixels=max_pixels)
+    check_prompt(processor.tokenizer, prompt)
+    context, question = config.text_config.max_position_embeddings, processor.prompt(prompt)
     count_text_tokens(processor.tokenizer, question, max_new_tokens=max_new_tokens, context=context)
 
 
@@ -113,17 +120,20 @@ def load_processor(
     """A checkpoint's processor, also for a stock Qwen2.5-VL, whose own is not needed.
 
     Raises:
-        ModelError: if the tokenizer cannot be loaded, lacks the video tokens, or has others than
-            the model.
+        ModelError: if the tokenizer cannot be loaded, lacks the video tokens, has others than the
+            model, or has no chat template that places one clip.
     """
-    spec = _spec(model, temporal_resample=temporal_resample, max_pixels=max_pixels)
+    spec = VisualSpec.from_pretrained(
+        model, temporal_resample=temporal_resample, max_pixels=max_pixels
+    )
     folder = checkpoint_folder(model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if tokenizer.chat_template is None and (folder / "chat_template.json").is_file():
             tokenizer.chat_template = read_json(folder / "chat_template.json")["chat_template"]
         processor = FlexiVideoProcessor.from_spec(tokenizer, spec)
-        _check_vocabulary(tokenizer, config_as_saved(folder))
+        check_vocabulary(tokenizer, config_as_saved(folder))
+        check_template(processor)
         return processor
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"the tokenizer of {folder} cannot be used: {error}") from error
@@ -171,38 +181,21 @@ def config_as_saved(folder: Path) -> FlexiVideoConfig:
                 document[part].pop("model_type", None)
         document.pop("architectures", None)
     try:
-        return FlexiVideoConfig(**document)
-    except (ValueError, TypeError, StrictDataclassError) as error:
+        config = FlexiVideoConfig(**document)
+    except Exception as error:  # transformers looks at hardly a value before it counts with it
         raise ModelError(f"{folder / 'config.json'} cannot be used: {error}") from error
+    _check_generation(folder / GENERATION)
+    return config
 
 
-def _spec(
-    model: str | None, *, temporal_resample: str | None = None, max_pixels: int | None = None
-) -> VisualSpec:
+def _check_generation(path: Path) -> None:
+    """See that the generation settings, if there are any, are some: else none would be used."""
+    if not path.is_file():
+        return
     try:
-        return VisualSpec.from_pretrained(
-            model, temporal_resample=temporal_resample, max_pixels=max_pixels
-        )
-    except ValueError as error:
-        raise ModelError(f"{checkpoint_folder(model)} cannot be used: {error}") from error
-
-
-def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: FlexiVideoConfig) -> None:
-    """See that tokenizer and model mean the same by the tokens around a clip."""
-    n_words = config.text_config.vocab_size
-    asked = {VISION_START: config.vision_start_token_id, VIDEO_PAD: config.video_token_id}
-    for token in (VISION_START, VIDEO_PAD, VISION_END):
-        number = tokenizer.convert_tokens_to_ids(token)
-        if number >= n_words:
-            raise ValueError(
-                f"its {token} is token {number}, and the model has {n_words}; expected the "
-                f"tokenizer that the model was trained with"
-            )
-        if number != asked.get(token, number):
-            raise ValueError(
-                f"its {token} is token {number}, and the model's config.json says "
-                f"{asked[token]}; expected the same"
-            )
+        GenerationConfig(**read_json(path))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error
 
 
 def _attention(device: str, dtype: str) -> str:

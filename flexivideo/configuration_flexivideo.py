@@ -57,8 +57,8 @@ class FlexiVideoConfig(Qwen2_5_VLConfig):
 
     temporal_resample: str = "tei"
     t_init: int = 6
-    tau: float = 0.2
-    sample_fps: float = 2.0
+    tau: float | int = 0.2
+    sample_fps: float | int = 2.0
     text_position: str = "all_axes"
     caption_prompt: str | None = None
 
@@ -71,6 +71,9 @@ class FlexiVideoConfig(Qwen2_5_VLConfig):
                 f"text_position is {self.text_position!r}; expected {' or '.join(TEXT_POSITIONS)}"
             )
         check_rates(tau=self.tau, sample_fps=self.sample_fps)
+        self.tau, self.sample_fps = float(self.tau), float(self.sample_fps)
+        _check_vision(self.vision_config, self.text_config.hidden_size)
+        _check_text(self.text_config)
         taps = self.vision_config.temporal_patch_size
         expected = n_virtual_frames(mode=self.temporal_resample, t_init=self.t_init)
         if taps != expected:
@@ -78,6 +81,49 @@ class FlexiVideoConfig(Qwen2_5_VLConfig):
                 f"vision_config.temporal_patch_size is {taps}; expected {expected} for "
                 f"temporal_resample {self.temporal_resample!r} with t_init {self.t_init}"
             )
+
+
+def _check_vision(vision: Qwen2_5_VLVisionConfig, text_width: int) -> None:
+    for name in ("num_heads", "patch_size", "spatial_merge_size", "temporal_patch_size"):
+        if getattr(vision, name) < 1:
+            raise ValueError(f"vision_config.{name} is {getattr(vision, name)}; expected 1 or more")
+    # Rows and columns turn half of a head each, in pairs.
+    if vision.hidden_size % (4 * vision.num_heads):
+        raise ValueError(
+            f"vision_config.num_heads is {vision.num_heads} and hidden_size {vision.hidden_size}; "
+            f"expected heads whose width is a multiple of 4"
+        )
+    token_side = vision.patch_size * vision.spatial_merge_size
+    if vision.window_size < token_side:
+        raise ValueError(
+            f"vision_config.window_size is {vision.window_size}; expected at least a token's "
+            f"{token_side} pixels"
+        )
+    if vision.out_hidden_size != text_width:
+        raise ValueError(
+            f"vision_config.out_hidden_size is {vision.out_hidden_size}; expected the language "
+            f"model's hidden_size, {text_width}"
+        )
+
+
+def _check_text(text: Qwen2_5_VLTextConfig) -> None:
+    heads, kv_heads, width = text.num_attention_heads, text.num_key_value_heads, text.hidden_size
+    if heads < 1 or kv_heads < 1 or width % (2 * heads) or heads % kv_heads:
+        raise ValueError(
+            f"num_attention_heads is {heads}, num_key_value_heads {kv_heads} and hidden_size "
+            f"{width}; expected heads of one even width, as many to each key's head"
+        )
+    sections = (text.rope_parameters or {}).get("mrope_section") or []
+    if len(sections) != 3 or 2 * sum(sections) != width // heads:
+        raise ValueError(
+            f"mrope_section is {sections}; expected three numbers that add up to {width // heads} "
+            f"/ 2, half of a head's width: time, height, width"
+        )
+    if text.pad_token_id is not None and not 0 <= text.pad_token_id < text.vocab_size:
+        raise ValueError(
+            f"pad_token_id is {text.pad_token_id}; expected a token of the vocabulary, below "
+            f"vocab_size {text.vocab_size}"
+        )
 
 
 AutoConfig.register("flexivideo", FlexiVideoConfig)

@@ -7,7 +7,7 @@ paper's "Temporal Expansion Initialization"). What changes besides is the config
 
 import json
 import shutil
-import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from flexivideo.checkpoint_tensors import (
     list_tensors,
     name_in_model,
 )
-from flexivideo.checkpoints import config_as_saved, load_processor
+from flexivideo.checkpoints import GENERATION, config_as_saved, load_processor
 from flexivideo.errors import ModelError
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
 from flexivideo.temporal_kernel import expand_kernel
+from flexivideo.unfinished_folder import unfinished_folder
 from flexivideo.virtual_frames import n_virtual_frames
 from flexivideo.visual_spec import VisualSpec, checkpoint_folder
 
@@ -34,11 +35,18 @@ __all__ = ["PATCH_EMBEDDING", "convert_checkpoint"]
 
 PATCH_EMBEDDING = "model.visual.patch_embed.proj.weight"
 
-GENERATION_CONFIG = "generation_config.json"
+
+def _go_on() -> None:
+    """Nobody asks for an end."""
 
 
 def convert_checkpoint(
-    source: str, destination: Path, *, temporal_resample: str = "tei", t_init: int = 6
+    source: str,
+    destination: Path,
+    *,
+    temporal_resample: str = "tei",
+    t_init: int = 6,
+    check: Callable[[], None] = _go_on,
 ) -> CheckpointTensors:
     """Write a FlexiVideo checkpoint; the folder appears whole or not at all.
 
@@ -49,6 +57,7 @@ def convert_checkpoint(
         destination: folder to make; must not be there.
         temporal_resample: "tei", "pi" or "pi_const".
         t_init: taps of the expanded kernel, a multiple of the source's.
+        check: called between shards, and raises to end it there.
 
     Returns:
         The tensors of the new checkpoint.
@@ -81,29 +90,22 @@ def convert_checkpoint(
     )
     config.architectures = ["FlexiVideoForConditionalGeneration"]
 
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: nobody else's folder is written into, or removed.
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
-    unfinished.chmod(0o755)
-    try:
-        n_bytes = sum(
-            _convert_shard(
+    with unfinished_folder(destination) as unfinished:
+        n_bytes = 0
+        for shard in tensors.shards:
+            check()
+            n_bytes += _convert_shard(
                 folder / shard, unfinished / shard, config.vision_config.temporal_patch_size
             )
-            for shard in tensors.shards
-        )
         if (folder / INDEX).is_file():
             _write_index(unfinished, tensors, n_bytes)
-        if (folder / GENERATION_CONFIG).is_file():
-            shutil.copyfile(folder / GENERATION_CONFIG, unfinished / GENERATION_CONFIG)
+        if (folder / GENERATION).is_file():
+            shutil.copyfile(folder / GENERATION, unfinished / GENERATION)
         config.save_pretrained(unfinished)
         FlexiVideoProcessor.from_spec(processor.tokenizer, new).save_pretrained(unfinished)
         written = list_tensors(unfinished)
         check_tensors(written, config)
-        unfinished.rename(destination)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        check()
     return replace(written, folder=destination)
 
 

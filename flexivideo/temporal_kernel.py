@@ -25,6 +25,9 @@ __all__ = [
 # Taps of Qwen2.5-VL's patch embedding.
 STOCK_TAPS = 2
 
+# Of an expanded kernel; the paper has 6. Longer ones cost memory in every scene and say no more.
+MOST_TAPS = 256
+
 TemporalResample = Literal["tei", "pi", "pi_const"]
 
 Array = NDArray[np.float64]
@@ -48,9 +51,11 @@ def expand_kernel(kernel_OCTPP: NDArray[np.floating], t_init: int) -> Array:
     frames is answered as before. Source: the paper's "Temporal Expansion Initialization".
 
     Raises:
-        ValueError: if T_old does not divide t_init.
+        ValueError: if T_old does not divide t_init, or it is no length of a scene any more.
     """
     t_old = kernel_OCTPP.shape[2]
+    if t_init > MOST_TAPS:
+        raise ValueError(f"t_init is {t_init}; expected at most {MOST_TAPS} taps")
     if t_init < t_old or t_init % t_old:
         raise ValueError(
             f"t_init is {t_init} and the kernel has {t_old} taps; expected a multiple of the taps, "

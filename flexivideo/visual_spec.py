@@ -7,12 +7,11 @@ what the model will take.
 import json
 import math
 import socket
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from flexivideo.checkpoint_json import pixel_limits, rate, read_json, whole
 from flexivideo.errors import ModelError, SettingsError
 from flexivideo.frame_size import smart_resize
 from flexivideo.temporal_kernel import check_mode
@@ -24,7 +23,6 @@ __all__ = [
     "check_rates",
     "checkpoint_folder",
     "hub_revision",
-    "read_json",
 ]
 
 EMBEDDED_CHECKPOINT = Path(__file__).parent / "embedded"
@@ -110,29 +108,35 @@ class VisualSpec:
                 f"{folder} holds an expanded kernel ({own_mode}); expected pi or pi_const for "
                 f"temporal_resample, not tei"
             )
-        pixels = _preprocessor(folder)
-        vision = config.get("vision_config") or {}
+        path, pixels = folder / "config.json", pixel_limits(folder)
+        vision = config.get("vision_config")
+        vision = vision if isinstance(vision, dict) else {}
+        side = whole(vision, "patch_size", 14, path=path)
+        merge = whole(vision, "spatial_merge_size", 2, path=path)
         default_most = pixels.get("max_pixels", STOCK_MAX_FRAME_PIXELS)
         if architecture == STOCK:
             default_most = min(default_most, STOCK_MAX_FRAME_PIXELS)
-        factor = vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2)
+        factor = side * merge
         most = max_pixels or default_most
         if most < factor**2:
             raise SettingsError(
                 f"max_pixels is {most}; expected at least {factor**2}: one visual token is "
                 f"{factor} x {factor} pixels"
             )
-        return cls(
-            patch_size=vision.get("patch_size", 14),
-            merge_size=vision.get("spatial_merge_size", 2),
-            min_pixels=min(pixels.get("min_pixels", factor**2), most),
-            max_pixels=most,
-            temporal_resample=mode,
-            t_init=config.get("t_init", DEFAULT_T_INIT),
-            tau=config.get("tau", DEFAULT_TAU),
-            sample_fps=config.get("sample_fps", DEFAULT_SAMPLE_FPS),
-            caption_prompt=config.get("caption_prompt"),
-        )
+        try:
+            return cls(
+                patch_size=side,
+                merge_size=merge,
+                min_pixels=min(pixels.get("min_pixels", factor**2), most),
+                max_pixels=most,
+                temporal_resample=mode,
+                t_init=whole(config, "t_init", DEFAULT_T_INIT, path=path),
+                tau=rate(config, "tau", DEFAULT_TAU, path=path),
+                sample_fps=rate(config, "sample_fps", DEFAULT_SAMPLE_FPS, path=path),
+                caption_prompt=config.get("caption_prompt"),
+            )
+        except ValueError as error:
+            raise ModelError(f"{folder} cannot be used: {error}") from error
 
     def frame_size(self, height_px: int, width_px: int) -> tuple[int, int]:
         """Height and width at which the model sees frames of this size."""
@@ -217,33 +221,3 @@ def hub_revision(model: str | None) -> str | None:
     if model is None or Path(model).exists():
         return None
     return checkpoint_folder(model).name
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        ModelError: if the file holds anything else.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ModelError(f"{path} holds a {type(document).__name__}; expected a JSON object")
-    return document
-
-
-def _preprocessor(folder: Path) -> Mapping[str, int]:
-    """The pixel limits of a checkpoint, wherever its generation of transformers wrote them."""
-    for name in ("processor_config.json", "preprocessor_config.json"):
-        if (folder / name).is_file():
-            document = read_json(folder / name)
-            document |= document.get("image_processor") or {}
-            size = document.get("size") or {}
-            named = {
-                "min_pixels": document.get("min_pixels") or size.get("shortest_edge"),
-                "max_pixels": document.get("max_pixels") or size.get("longest_edge"),
-            }
-            return {key: value for key, value in named.items() if value}
-    return {}

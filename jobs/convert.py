@@ -5,7 +5,14 @@ from typing import Literal
 
 from rich.console import Console
 
+from jobs.interruption import EXIT_UNFINISHED, Interrupted, Interruption
+from pipeline.local_uri import on_a_disk
+
 __all__ = ["convert"]
+
+# From a signal to the end, seconds: the largest shard is written meanwhile.
+WITHIN_S = 60.0
+LEFT = "; it is cut off. The same command begins anew, and removes what this one left"
 
 
 def convert(
@@ -38,11 +45,24 @@ def convert(
         Taps of the expanded kernel: a multiple of the source's, which are two.
     """
     from flexivideo.conversion import convert_checkpoint  # torch takes seconds: only if needed
+    from flexivideo.visual_spec import checkpoint_folder
 
-    written = convert_checkpoint(
-        source, destination, temporal_resample=temporal_resample, t_init=t_init
-    )
-    Console(soft_wrap=True).print(
+    on_a_disk("destination", destination)
+    console = Console(soft_wrap=True)
+    checkpoint_folder(source)  # what the hub has to give is fetched, and can be broken off, before
+    try:
+        with Interruption(within_s=WITHIN_S, left=LEFT) as interruption:
+            written = convert_checkpoint(
+                source,
+                destination,
+                temporal_resample=temporal_resample,
+                t_init=t_init,
+                check=interruption.check,
+            )
+    except Interrupted as signal:
+        console.print(f"{signal} came: nothing was written; the same command begins anew")
+        return EXIT_UNFINISHED
+    console.print(
         f"{destination}: {len(written.shapes)} tensors in {len(written.shards)} files, "
         f"{temporal_resample}; use it as --model {destination}",
         highlight=False,

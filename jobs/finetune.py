@@ -18,8 +18,10 @@ from jobs.finetuning.settings import (
     OptimizationSettings,
     RunSettings,
 )
+from jobs.option_groups import StoreOptions
 from pipeline.decode_settings import DecodeSettings
 from pipeline.settings import SegmentationSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["finetune"]
 
@@ -44,6 +46,7 @@ def finetune(
     ),
     run: Annotated[RunSettings, Parameter(name="*", group=RUN)] = RunSettings(),
     decode: Annotated[DecodeSettings, Parameter(name="*", group=LIMITS)] = DecodeSettings(),
+    store: StoreOptions = StoreSettings(),
 ) -> int:
     """Fine-tune a checkpoint, all of its parameters; a run that was stopped goes on.
 
@@ -76,13 +79,14 @@ def finetune(
         decode=decode,
         optimization=optimization,
         run=run,
+        store=store,
     )
     record = run_finetune(
         settings, out=out, say=lambda line: console.print(line, highlight=False, markup=False)
     )
     console.print(
-        f"{record['n_steps_done']} steps, {record['n_clips']:.0f} clips, {record['n_left_out']} "
-        f"records left out, {record['training_s']:.0f} s; use it as --model {out / 'model'}",
+        f"{record['n_steps_done']} steps, {record['n_clips']:.0f} clips, records left out: "
+        f"{record['n_left_out']}, {record['training_s']:.0f} s; use it as --model {out / 'model'}",
         highlight=False,
         markup=False,
     )

@@ -22,6 +22,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 EXIT_UNFINISHED = 1
 
+WHAT_A_RUN_LEAVES = (
+    " (--stop-within-s); it is cut off. What was committed stands, and the same command goes on"
+)
+
 
 class Interrupted(BaseException):
     """A signal asked the job to end: not an error, so no ``except Exception`` swallows it."""
@@ -34,14 +38,15 @@ class Interruption:
         received: the first signal that came.
     """
 
-    def __init__(self, *, within_s: float) -> None:
+    def __init__(self, *, within_s: float, left: str = WHAT_A_RUN_LEAVES) -> None:
         """Nothing is caught yet.
 
         Args:
             within_s: longest time from the first signal to the end, seconds.
+            left: said where the job is cut off: what stands, and what to do.
         """
         self.received: signal.Signals | None = None
-        self._within_s = within_s
+        self._within_s, self._left = within_s, left
 
     def __enter__(self) -> "Interruption":
         # The one queue that a handler may put into, whatever it interrupts.
@@ -81,8 +86,7 @@ class Interruption:
         except Empty:
             sys.stderr.write(
                 f"flexivideo: {number.name} came {self._within_s:g} s ago, and the run did not "
-                f"come to its end within that time (--stop-within-s); it is cut off. What was "
-                f"committed stands, and the same command goes on\n"
+                f"come to its end within that time{self._left}\n"
             )
             sys.stderr.flush()
             os._exit(EXIT_UNFINISHED)

@@ -6,14 +6,34 @@ paths begin with a slash, so the two forms never meet.
 """
 
 import os
+import re
+from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-__all__ = ["FILE_SCHEME", "S3_SCHEME", "prefixes", "to_path", "to_uri"]
+from flexivideo.errors import SettingsError
+
+__all__ = ["FILE_SCHEME", "S3_SCHEME", "on_a_disk", "prefixes", "to_path", "to_uri"]
 
 FILE_SCHEME = "file://"
 
 # An object, not a path.
 S3_SCHEME = "s3://"
+
+# How an address begins, also once it was taken for a path, which leaves one slash of two.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def on_a_disk(option: str, path: Path | None) -> None:
+    """Refuse an address where only a file or folder of a disk will do.
+
+    Raises:
+        SettingsError: if it is one; it would become a folder of that name.
+    """
+    if path is not None and ADDRESS.match(str(path)):
+        raise SettingsError(
+            f"{option} is {str(path)!r}, the address of a store; expected a file or folder on a "
+            f"disk: copy it from there, or to there afterwards"
+        )
 
 
 def to_uri(path: str) -> str:

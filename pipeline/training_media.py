@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flexivideo.scene_patches import ClipInput, still_clip
 from flexivideo.visual_spec import VisualSpec
@@ -31,6 +31,13 @@ __all__ = ["MediaUnusable", "TrainingMedia"]
 
 # No clip ends before its video does, unless it becomes too large to be used.
 WHOLE_VIDEO = PackingSettings(clip_s=1e9, min_clip_s=1e9, cut_delta=1e9)
+
+
+# Pillow would try all its decoders on a file, and one of them hands it to another program.
+PICTURES = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+
+# A picture takes some 20 bytes a pixel on its way to the model's size.
+MOST_PIXELS = 2**26
 
 
 class MediaUnusable(Exception):
@@ -103,8 +110,13 @@ class TrainingMedia:
 
     def _image(self, path: Path) -> ClipInput:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=PICTURES) as image:
+                _check_size(image)
                 frame = _eight_bits(ImageOps.exif_transpose(image))
+        except UnidentifiedImageError as error:
+            raise MediaUnusable(
+                f"{path} is no picture of a kind that is read; expected {', '.join(PICTURES)}"
+            ) from error
         except Exception as error:  # each of the decoders behind Pillow has errors of its own
             raise MediaUnusable(f"{path} is no picture: {error}") from error
         if self._spec.tokens_per_scene(*frame.shape[:2]) > self._max_clip_tokens:
@@ -118,10 +130,19 @@ class TrainingMedia:
         )
 
 
+def _check_size(image: Image.Image) -> None:
+    """Refuse, by its header, what would take too much memory."""
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(
+            f"it has {image.width} x {image.height} pixels; expected at most "
+            f"{MOST_PIXELS // 10**6} million"
+        )
+
+
 def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     """A picture as uint8 [H,W,3]; Pillow itself would cut 16 bits off at 255."""
     if image.mode.startswith("I"):
-        grey = np.asarray(image, dtype=np.int64).clip(0, 2**16 - 1) >> 8
+        grey = np.asarray(image).clip(0, 2**16 - 1) >> 8
         return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
         raise ValueError("its pixels are floats of no known range; expected integers")

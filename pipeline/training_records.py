@@ -183,7 +183,10 @@ def _text(value: object, what: str) -> str:
 
 
 def _under(media_root: Path, media: str) -> str:
-    """Path of a file under the root, which a record cannot leave."""
+    """Path of a file under the root, which what a record says cannot leave.
+
+    Links are followed, wherever they lead: whoever laid out the root made them.
+    """
     root = os.path.abspath(media_root)
     path = os.path.normpath(os.path.join(root, media))
     if os.path.commonpath([root, path]) != root:

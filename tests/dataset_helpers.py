@@ -18,7 +18,8 @@ from pipeline.progress import STAGES
 from pipeline.records import CAPTIONED_SCHEMA, VideoRef
 from pipeline.resume import Resume
 from pipeline.run_identity import RunIdentity
-from pipeline.settings import CommitSettings
+from pipeline.runs import note_settings
+from pipeline.settings import CommitSettings, SegmentationSettings
 from pipeline.store import Store
 
 WIDTH = 8
@@ -158,6 +159,21 @@ def commit_videos(
             for video in assembler.push(video_rows(ref, **(outcome or {}))):
                 committer.add(video)
             committer.commit()
+
+
+def identity_of(segmentation: SegmentationSettings) -> RunIdentity:
+    """Identity of a run under this segmentation."""
+    return RunIdentity.of(
+        segmenter=asdict(segmentation), packing={}, model={}, prompt={}, limits={}
+    )
+
+
+def commit_under(store: Store, segmentation: SegmentationSettings, *refs: VideoRef) -> None:
+    """Videos under a segmentation that the dataset can tell."""
+    identity = identity_of(segmentation)
+    with open_for_index(store, run_id="settings", lease_s=60) as session:
+        note_settings(session, identity)
+    commit_videos(store, list(refs), identity=identity)
 
 
 def parts(root: Path, table: str) -> list[Path]:

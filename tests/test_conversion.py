@@ -1,7 +1,6 @@
-"""A converted checkpoint is the source, and says what it is; a broken one is named."""
+"""A converted checkpoint is the source, and says what it is."""
 
 import json
-import math
 import os
 import shutil
 from pathlib import Path
@@ -10,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_checkpoints import TEXT, VISION, save_stock, tiny_flexivideo, tiny_tokenizer
+from tiny_checkpoints import TEXT, VISION, reshard, save_stock, tiny_flexivideo, tiny_tokenizer
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 
 from flexivideo.checkpoint_tensors import list_tensors
-from flexivideo.checkpoints import check_checkpoint, load_model, load_processor
+from flexivideo.checkpoints import load_model, load_processor
 from flexivideo.conversion import PATCH_EMBEDDING, convert_checkpoint
 from flexivideo.errors import ModelError
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
@@ -32,20 +31,6 @@ def source(tmp_path_factory):
     folder = save_stock(tmp_path_factory.mktemp("stock"))
     reshard(folder, 5)
     return folder
-
-
-def reshard(folder, n_shards):
-    """Spread a checkpoint's tensors over several files with an index, as published ones are."""
-    tensors = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    placed = {}
-    for number in range(n_shards):
-        shard = f"model-{number + 1:05d}-of-{n_shards:05d}.safetensors"
-        names = sorted(tensors)[number::n_shards]
-        save_file({name: tensors[name] for name in names}, folder / shard, {"format": "pt"})
-        placed |= dict.fromkeys(names, shard)
-    index = {"metadata": {"total_size": 0}, "weight_map": placed}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 def two_frame_logits(model, processor, *, n_scenes):
@@ -92,6 +77,15 @@ def test_what_the_source_says_of_generation_and_words_is_kept(tmp_path):
     old, new = (AutoTokenizer.from_pretrained(tmp_path / name) for name in ("stock", "ours"))
     assert old.get_vocab() == new.get_vocab()
     assert old.chat_template == new.chat_template
+
+
+def test_the_template_of_older_checkpoints_has_a_file_of_its_own(tmp_path):
+    folder = save_stock(tmp_path / "stock")
+    path = folder / "chat_template.jinja"
+    expected = load_processor(str(folder)).prompt("Tell.")
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": path.read_text()}))
+    path.unlink()
+    assert load_processor(str(folder)).prompt("Tell.") == expected
 
 
 def test_no_folder_of_anybody_elses_is_touched(source, tmp_path):
@@ -211,158 +205,6 @@ def test_memory_is_that_of_one_shard(tmp_path):
     convert_checkpoint(str(folder), tmp_path / "ours")
     assert peak_bytes() - before < 1.3 * max(sizes)
     assert sum(sizes) > 3 * max(sizes)  # else this would show nothing
-
-
-def lose(folder, name):
-    index = json.loads((folder / "model.safetensors.index.json").read_text())
-    shard = folder / index["weight_map"].pop(name)
-    tensors = load_file(shard)
-    del tensors[name]
-    save_file(tensors, shard, {"format": "pt"})
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-
-
-def change(folder, name, tensor):
-    index = json.loads((folder / "model.safetensors.index.json").read_text())
-    shard = folder / index["weight_map"][name]
-    save_file(load_file(shard) | {name: tensor}, shard, {"format": "pt"})
-
-
-def truncate(folder):
-    shard = folder / "model-00003-of-00005.safetensors"
-    shard.write_bytes(shard.read_bytes()[:-100])
-
-
-def tell(folder, **fields):
-    """Other words in a config.json; None: the field is gone."""
-    path = folder / "config.json"
-    told = json.loads(path.read_text()) | fields
-    path.write_text(json.dumps({name: value for name, value in told.items() if value is not None}))
-
-
-def without_vision(folder):
-    config = json.loads((folder / "config.json").read_text())
-    del config["vision_config"]
-    (folder / "config.json").write_text(json.dumps(config))
-
-
-def add_adapter(folder):
-    index = json.loads((folder / "model.safetensors.index.json").read_text())
-    save_file({"base.lora_A": torch.zeros(2)}, folder / "adapter.safetensors", {"format": "pt"})
-    index["weight_map"]["base.lora_A"] = "adapter.safetensors"
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-
-
-QKV = "visual.blocks.1.attn.qkv.weight"
-BREAKAGES = {
-    "missing": (lambda f: lose(f, QKV), r"lacks tensor model\.visual\.blocks\.1\.attn\.qkv"),
-    "misplaced": (
-        lambda f: (f / "model-00002-of-00005.safetensors").write_bytes(
-            (f / "model-00001-of-00005.safetensors").read_bytes()
-        ),
-        r"twice|lacks tensor",
-    ),
-    "misshapen": (
-        lambda f: change(f, QKV, torch.zeros(3, 4)),
-        r"attn\.qkv\.weight has the shape \(3, 4\); expected \(96, 32\)",
-    ),
-    "quantised": (lambda f: change(f, QKV, torch.zeros(96, 32, dtype=torch.int8)), "dtype I8"),
-    "truncated": (truncate, r"model-00003-of-00005\.safetensors cannot be read"),
-    "shard gone": (
-        lambda f: (f / "model-00004-of-00005.safetensors").unlink(),
-        "lacks model-00004",
-    ),
-    "adapter": (add_adapter, r"base\.lora_A"),
-    "no vision": (without_vision, "no vision_config"),
-    "pickle": (
-        lambda f: [path.unlink() for path in f.glob("*.safetensors*")],
-        "safetensors",
-    ),
-    "no map": (
-        lambda f: (f / "model.safetensors.index.json").write_text(
-            json.dumps({"weight_map": ["a.safetensors"]})
-        ),
-        "weight_map that is a list",
-    ),
-    "llama": (
-        lambda f: tell(f, model_type="llama", vision_config=None),
-        "model_type is 'llama'; expected flexivideo or qwen2_5_vl",
-    ),
-    "NaN": (lambda f: tell(f, tau=math.nan), "tau is nan"),
-    "escaping": (
-        lambda f: (f / "model.safetensors.index.json").write_text(
-            json.dumps({"weight_map": {"a": "../a.safetensors"}})
-        ),
-        "beside it",
-    ),
-}
-
-
-USES = {
-    "convert": lambda folder, ours: convert_checkpoint(folder, ours),
-    "load": lambda folder, _: load_model(folder),
-    "check": lambda folder, _: check_checkpoint(folder),
-}
-
-
-@pytest.mark.parametrize("use", list(USES))
-@pytest.mark.parametrize("broken", list(BREAKAGES))
-def test_a_broken_checkpoint_is_named_and_leaves_nothing_behind(source, tmp_path, broken, use):
-    folder = tmp_path / "stock"
-    shutil.copytree(source, folder)
-    breaks, named = BREAKAGES[broken]
-    breaks(folder)
-    with pytest.raises(ModelError, match=named):
-        USES[use](str(folder), tmp_path / "ours")
-    assert [path.name for path in tmp_path.iterdir()] == ["stock"]
-
-
-def lose_word(folder, word):
-    """The tokenizer without a special token."""
-    path = folder / "tokenizer.json"
-    path.write_text(path.read_text().replace(word, word.replace("vi", "ti")))
-    config = folder / "tokenizer_config.json"
-    config.write_text(config.read_text().replace(word, word.replace("vi", "ti")))
-
-
-VOCABULARIES = {
-    "no video token": (lambda f: lose_word(f, "<|video_pad|>"), r"has no <\|video_pad\|>"),
-    "no start": (lambda f: lose_word(f, "<|vision_start|>"), r"has no <\|vision_start\|>"),
-    "no end": (lambda f: lose_word(f, "<|vision_end|>"), r"has no <\|vision_end\|>"),
-    "another number": (lambda f: tell(f, video_token_id=5), r"says 5; expected the same"),
-    "fewer words": (
-        lambda f: tell(f, text_config=TEXT | {"vocab_size": 256}),
-        r"is token \d+, and the model has 256",
-    ),
-}
-
-
-@pytest.mark.parametrize("broken", list(VOCABULARIES))
-def test_a_vocabulary_that_is_not_the_models_is_named(tmp_path, broken):
-    folder = save_stock(tmp_path / "stock")
-    breaks, named = VOCABULARIES[broken]
-    breaks(folder)
-    with pytest.raises(ModelError, match=named):
-        load_processor(str(folder))
-
-
-@pytest.mark.parametrize(
-    ("asked", "named"),
-    [
-        ({"dtype": "fp16"}, "dtype is 'fp16'; expected float32, bfloat16, float16"),
-        ({"temporal_resample": "nearest"}, "nearest"),
-    ],
-)
-def test_what_a_model_cannot_be_loaded_as_is_named(source, asked, named):
-    with pytest.raises(ModelError, match=named):
-        load_model(str(source), **asked)
-
-
-def test_taps_that_the_kernel_cannot_be_expanded_to_are_named(source, tmp_path):
-    convert_checkpoint(str(source), tmp_path / "ours")
-    tell(tmp_path / "ours", t_init=5)
-    with pytest.raises(ModelError, match="t_init is 5"):
-        load_model(str(tmp_path / "ours"), temporal_resample="pi")
 
 
 @pytest.mark.parametrize(

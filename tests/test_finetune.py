@@ -21,8 +21,9 @@ from tiny_checkpoints import save_stock
 
 from flexivideo.captioning import CaptionEngine
 from flexivideo.checkpoints import load_processor
-from flexivideo.errors import SettingsError
+from flexivideo.errors import ModelError, SettingsError
 from flexivideo.visual_spec import VisualSpec
+from jobs.finetuning.attempts import train_on_cluster
 from jobs.finetuning.data import RecordExamples, read_all
 from jobs.finetuning.launch import run_finetune
 from jobs.finetuning.run_log import read_metrics
@@ -32,6 +33,7 @@ from jobs.finetuning.settings import (
     OptimizationSettings,
     RunSettings,
 )
+from jobs.finetuning.worker import TrainingTask
 from pipeline.settings import SegmentationSettings
 from pipeline.views import connect
 
@@ -199,7 +201,7 @@ def test_videos_of_a_dataset_are_cut_into_its_scenes(settings, indexed, material
     """Under a tau that would make one scene of each."""
     stored = replace(
         settings,
-        data=replace(settings.data, scenes_from=indexed),
+        data=replace(settings.data, scenes_from=str(indexed)),
         segmentation=SegmentationSettings(sample_fps=4.0, tau=9.0),
     )
     records, _ = read_all(settings.data.data, None)
@@ -222,7 +224,7 @@ def test_videos_of_a_dataset_are_cut_into_its_scenes(settings, indexed, material
 def test_a_tau_that_is_not_the_datasets_is_refused(settings, indexed, tmp_path):
     other = replace(
         settings,
-        data=replace(settings.data, scenes_from=indexed),
+        data=replace(settings.data, scenes_from=str(indexed)),
         segmentation=SegmentationSettings(tau=0.3),
     )
     with pytest.raises(SettingsError, match=r"tau is 0\.3, and the scenes .* with 0\.05"):
@@ -254,3 +256,25 @@ def test_a_run_without_data_says_so_before_anything_starts(settings, tmp_path, c
     with pytest.raises(SettingsError, match=said):
         run_finetune(replace(settings, data=replace(settings.data, **change)), out=tmp_path / "o")
     assert not (tmp_path / "o").exists()
+
+
+def test_what_a_worker_cannot_help_is_raised_as_it_is_and_too_many_workers_never_start(
+    ray_cluster, settings, tmp_path
+):
+    said = []
+    gone = TrainingTask(
+        settings=replace(
+            settings, model=str(tmp_path / "gone"), run=replace(settings.run, max_failures=3)
+        ),
+        out=tmp_path,
+        examples=None,
+        eval_examples=None,
+        n_steps=1,
+    )
+    with pytest.raises(ModelError, match=r"gone' is no folder on"):
+        train_on_cluster(gone, ray_cluster, storage=tmp_path / "ray", say=said.append)
+    assert said == []
+    many = replace(settings, run=replace(settings.run, workers=999))
+    with pytest.raises(SettingsError, match=r"999 training workers need a .PU each"):
+        run_finetune(many, out=tmp_path / "many", say=said.append)
+    assert json.loads((tmp_path / "many" / "run.json").read_text())["ended"] == "failed"

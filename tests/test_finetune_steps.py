@@ -13,10 +13,16 @@ from flexivideo.errors import SettingsError, TrainingError
 from jobs.finetuning.data import RecordExamples
 from jobs.finetuning.launch import run_on_examples
 from jobs.finetuning.loader import StepShares
-from jobs.finetuning.settings import FinetuneSettings, OptimizationSettings, RunSettings
+from jobs.finetuning.run_log import RunLog, begin_record, end_record, note_left_out
+from jobs.finetuning.settings import (
+    DataSettings,
+    FinetuneSettings,
+    OptimizationSettings,
+    RunSettings,
+)
 from jobs.finetuning.stepper import Stepper
 from jobs.finetuning.usable_records import UsableRecords
-from jobs.finetuning.watch import describe_step
+from jobs.finetuning.watch import describe_step, watched
 from pipeline.training_records import LeftOut, TrainingRecord, Turn
 
 GONE = [LeftOut(record_id=f"a.jsonl:{number}", reason="a.mp4 is not there") for number in range(4)]
@@ -131,3 +137,25 @@ def test_two_runs_never_write_into_one_folder(start, tmp_path):
                 FinetuneSettings(model=start),
                 out=tmp_path,
             )
+
+
+def test_pixels_too_few_for_a_token_are_refused_before_any_worker_starts(settings, tmp_path):
+    few = replace(settings, data=DataSettings(max_pixels=100))
+    with pytest.raises(SettingsError, match="max_pixels is 100; expected at least 784"):
+        run_on_examples(RecordExamples([], few, prompt="Say."), None, few, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_a_record_that_is_left_out_again_and_again_is_counted_once(settings, tmp_path):
+    begin_record(tmp_path, settings, data={})
+    note_left_out(tmp_path, GONE[:1])
+    log = RunLog(tmp_path, first_step=0)
+    said = []
+    for step in range(3):
+        log.leave_out(GONE[1:3])
+        log.write(step, {"n_left_out": 2, "n_clips": 1, "step_s": 1.0, "lr": 1e-3, "loss": 1.0})
+    log.close()
+    with watched(tmp_path, n_steps=3, say=said.append):
+        pass
+    assert said[-1].endswith("  records left out: 3")
+    assert end_record(tmp_path, "completed")["n_left_out"] == 3

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from dataset_helpers import commit_videos, make_ref, undone, writing
+from dataset_helpers import commit_under, identity_of, make_ref, undone, writing
 from decode_helpers import make_plan
 from synthetic_media import textured_shots, write_video
 
@@ -13,7 +13,6 @@ from flexivideo.errors import DatasetError, SourceUnavailable
 from flexivideo.segmentation import FrameStep, SceneSegmenter
 from pipeline.assembly import Assembler
 from pipeline.decode_stage import DecodeStage
-from pipeline.index_session import open_for_index
 from pipeline.indexed_scenes import IndexedScenes
 from pipeline.known_scenes import KnownScenes
 from pipeline.local_uri import to_uri
@@ -25,27 +24,12 @@ from pipeline.records import (
     KnownScene,
     VideoRef,
 )
-from pipeline.run_identity import RunIdentity
-from pipeline.runs import note_settings
 from pipeline.settings import SegmentationSettings
 from pipeline.sources import local_ref
-from pipeline.store import Store, open_store
+from pipeline.store import open_store
 from pipeline.video_rows import video_rows
 
 SEGMENTATION = SegmentationSettings(sample_fps=2.0, tau=0.3)
-
-
-def identity_of(segmentation: SegmentationSettings) -> RunIdentity:
-    return RunIdentity.of(
-        segmenter=asdict(segmentation), packing={}, model={}, prompt={}, limits={}
-    )
-
-
-def commit_under(store: Store, segmentation: SegmentationSettings, *refs: VideoRef) -> None:
-    identity = identity_of(segmentation)
-    with open_for_index(store, run_id="settings", lease_s=60) as session:
-        note_settings(session, identity)
-    commit_videos(store, list(refs), identity=identity)
 
 
 def known_of(scenes: list[dict]) -> tuple[KnownScene, ...]:

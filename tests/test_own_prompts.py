@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_helpers import commit_videos, make_identity, make_ref, undone
 
+from flexivideo.checkpoints import check_checkpoint
+from flexivideo.errors import SettingsError
 from flexivideo.prompts import caption_prompt
 from jobs.cli import main
 from pipeline.identity import clip_id
@@ -127,3 +129,10 @@ def test_a_run_asks_each_what_its_line_says_and_again_what_has_changed(
     assert index("", WHO)["n_already_done"] == 2
     prompts = connect(str(root)).execute("SELECT prompt FROM videos ORDER BY ALL").fetchall()
     assert prompts == [(WHO,), (None,), (None,)]
+
+
+@pytest.mark.parametrize("token", ["<|video_pad|>", "<|vision_start|>", "<|im_end|>"])
+def test_a_runs_prompt_that_holds_a_token_of_the_models_is_refused(token):
+    with pytest.raises(SettingsError, match=r"holds <\|\w+\|>, a token of the model's own"):
+        check_checkpoint(None, prompt=f"{token} what?")
+    check_checkpoint(None, prompt=f"What is {token.strip('<>')}?")

@@ -49,6 +49,18 @@ def test_only_time_since_the_first_scene_counts():
     assert torch.equal(near, far)
 
 
+def test_times_are_counted_in_float64():
+    """After a day, float32 knows a hundredth of a second only, and a start just before a position
+    would be taken for one just after.
+    """
+    starts = torch.tensor([0.0, 0.498, 0.998, 1.5], dtype=torch.float64)
+    near, far = (
+        scene_positions(starts + since_s, height=1, width=1, tokens_per_second=2, offset=0)[0]
+        for since_s in (0.0, 86_400.0)
+    )
+    assert near.tolist() == far.tolist() == [0, 0, 1, 3]
+
+
 def test_a_start_that_float_sums_left_just_below_a_position_is_not_lost():
     starts = torch.tensor([0.0, 1.0 - 1e-9], dtype=torch.float64)
     time = scene_positions(starts, height=1, width=1, tokens_per_second=2, offset=0)[0]

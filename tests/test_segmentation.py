@@ -32,6 +32,13 @@ def test_a_stride_compares_every_nth_pixel(rng):
     assert frame_difference(frame, reference, stride=4) == pytest.approx(expected, rel=1e-5)
 
 
+def test_scenes_of_a_stride_see_those_pixels_alone(rng):
+    frames = np.zeros((6, 8, 12, 3), np.uint8)
+    frames[:, 1::2] = rng.integers(0, 255, (6, 4, 12, 3))  # rows that a stride of 2 leaves out
+    assert [(s.start, s.end) for s in segment(frames, tau=0.0, stride=2)] == [(0, 6)]
+    assert len(segment(frames, tau=0.0)) == 6
+
+
 @pytest.mark.parametrize("tau", [0.0, 0.05, 0.2, 0.8])
 @pytest.mark.parametrize("cap", [1, 3, 64])
 def test_scenes_tile_obey_the_definition_and_are_maximal_up_to_the_cap(rng, tau, cap):

@@ -90,6 +90,41 @@ def test_a_file_that_cannot_be_used_says_why_and_the_next_one_loads(media, tmp_p
     assert media.clip(record(good)).scenes
 
 
+def test_a_picture_of_too_many_visual_tokens_is_unusable(tmp_path, rng):
+    Image.fromarray(rng.integers(0, 255, (84, 84, 3)).astype(np.uint8)).save(tmp_path / "a.png")
+    picture = record(tmp_path / "a.png", is_image=True)
+    for most, is_usable in ((9, True), (8, False)):
+        loader = TrainingMedia(
+            SPEC,
+            segmentation=SegmentationSettings(),
+            decode=DecodeSettings(),
+            max_clip_tokens=most,
+        )
+        if is_usable:
+            assert loader.clip(picture).scenes
+        else:
+            with pytest.raises(MediaUnusable, match="takes more than 8 visual tokens"):
+                loader.clip(picture)
+
+
+@pytest.mark.parametrize("kind", ["eps", "ppm", "tga"])
+def test_a_picture_of_no_named_kind_meets_no_decoder(media, tmp_path, kind):
+    """Of the many that Pillow has, one starts another program on what it is given."""
+    path = tmp_path / f"a.{kind}"
+    Image.new("RGB", (90, 60)).save(path)
+    path = path.rename(tmp_path / "a.png")
+    with pytest.raises(
+        MediaUnusable, match="is no picture of a kind that is read; expected BMP, GIF"
+    ):
+        media.clip(record(path, is_image=True))
+
+
+def test_a_picture_of_more_pixels_than_memory_should_hold_is_never_unpacked(media, tmp_path):
+    Image.new("1", (8200, 8200)).save(tmp_path / "large.png")
+    with pytest.raises(MediaUnusable, match="8200 x 8200 pixels; expected at most 67 million"):
+        media.clip(record(tmp_path / "large.png", is_image=True))
+
+
 def test_sixteen_bits_keep_their_shades(media, tmp_path):
     ramp = np.linspace(0, 65535, 84).astype(np.uint16)
     Image.fromarray(np.tile(ramp, (84, 1))).save(tmp_path / "ramp.png")

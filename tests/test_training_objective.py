@@ -13,7 +13,7 @@ from flexivideo.training_batches import (
     clip_vector_inputs,
     make_example,
 )
-from flexivideo.training_objective import TEMPERATURE, TrainingModel, contrast
+from flexivideo.training_objective import TrainingModel, contrast
 from flexivideo.training_optimizers import learning_rate_scale, make_optimizers
 
 CAPTIONS = ["A dog.", "A brown cat sleeps.", "Rain."]
@@ -112,7 +112,7 @@ def test_contrast_is_symmetric_infonce(rng):
         torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(3, 8))), dim=1)
         for _ in range(2)
     )
-    scores = np.exp((clips @ texts.T).numpy() / TEMPERATURE)
+    scores = np.exp((clips @ texts.T).numpy() / 0.07)
     by_clip = -np.log(np.diag(scores) / scores.sum(axis=1)).mean()
     by_text = -np.log(np.diag(scores) / scores.sum(axis=0)).mean()
     loss = contrast(clips, texts, CAPTIONS)

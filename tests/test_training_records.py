@@ -95,6 +95,14 @@ def test_published_layouts_are_read_by_their_fields(tmp_path):
     ]
 
 
+def test_what_a_system_says_before_a_conversation_is_not_learned(tmp_path):
+    system = {"from": "system", "value": "You are helpful."}
+    spoken = LLAVA_VIDEO_178K | {"conversations": [system, *LLAVA_VIDEO_178K["conversations"]]}
+    both = write_lines(tmp_path / "system.jsonl", LLAVA_VIDEO_178K, spoken)
+    without, within = read_records(both, tmp_path)
+    assert within.turns == without.turns
+
+
 def test_pixmo_pictures_are_files_named_by_the_digest_of_their_url(tmp_path):
     path = tmp_path / "train-00000.parquet"
     pq.write_table(pa.Table.from_pylist([PIXMO_CAP]), path)

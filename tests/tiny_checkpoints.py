@@ -4,11 +4,13 @@ They have the real architecture, the real special tokens and a chat template of 
 that what holds for them is the code's doing and not a model's.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
@@ -132,6 +134,20 @@ def save_stock(folder: Path, seed: int = 0, **more: object) -> Path:
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
+
+
+def reshard(folder: Path, n_shards: int) -> None:
+    """Spread a checkpoint's tensors over several files with an index, as published ones are."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    placed = {}
+    for number in range(n_shards):
+        shard = f"model-{number + 1:05d}-of-{n_shards:05d}.safetensors"
+        names = sorted(tensors)[number::n_shards]
+        save_file({name: tensors[name] for name in names}, folder / shard, {"format": "pt"})
+        placed |= dict.fromkeys(names, shard)
+    index = {"metadata": {"total_size": 0}, "weight_map": placed}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 def tiny_flexivideo(seed: int = 0, **more: object) -> FlexiVideoForConditionalGeneration:

@@ -64,13 +64,15 @@ class RecordExamples:
     def open(self, processor: FlexiVideoProcessor, context_tokens: int) -> None:
         """See :class:`TrainingExamples`."""
         self._processor, self._context_tokens = processor, context_tokens
-        data = self._settings.data
+        data, store = self._settings.data, self._settings.store
         self._media = TrainingMedia(
             processor.spec,
             segmentation=self._settings.segmentation,
             decode=self._settings.decode,
             max_clip_tokens=data.max_clip_tokens,
-            indexed=IndexedScenes(open_store(str(data.scenes_from))) if data.scenes_from else None,
+            indexed=(
+                IndexedScenes(open_store(data.scenes_from, store)) if data.scenes_from else None
+            ),
         )
 
     def load(self, number: int) -> TrainingExample | LeftOut:

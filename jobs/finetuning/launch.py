@@ -1,13 +1,12 @@
 """A run from its settings to its record: data read, workers started, watched and waited for.
 
-Ray Train starts the workers, joins them into one process group, and starts them again when one is
-lost; what they do is in ``jobs.finetuning.worker``.
+How workers are started is in ``jobs.finetuning.attempts``, what they do in
+``jobs.finetuning.worker``.
 """
 
 import fcntl
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,19 +14,18 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-from ray.train.torch import TorchTrainer
-
 from flexivideo.checkpoints import check_checkpoint
-from flexivideo.errors import SettingsError, TrainingError
+from flexivideo.errors import SettingsError
 from flexivideo.prompts import caption_prompt
 from jobs.cluster import cluster
+from jobs.finetuning.attempts import train_on_cluster
 from jobs.finetuning.data import RecordExamples, TrainingExamples, read_all
 from jobs.finetuning.run_log import begin_record, end_record, note_left_out
 from jobs.finetuning.settings import FinetuneSettings
 from jobs.finetuning.watch import watched
-from jobs.finetuning.worker import TrainingTask, train
+from jobs.finetuning.worker import TrainingTask
 from pipeline.indexed_scenes import IndexedScenes
+from pipeline.local_uri import on_a_disk
 from pipeline.settings import SegmentationSettings
 from pipeline.store import open_store
 
@@ -55,14 +53,14 @@ def run_finetune(
     if not data.data:
         raise SettingsError("no data was named; expected at least one file of records (--data)")
     if data.scenes_from:
-        indexed = IndexedScenes(open_store(str(data.scenes_from))).segmentation
+        indexed = IndexedScenes(open_store(data.scenes_from, settings.store)).segmentation
         settings = replace(settings, segmentation=_same(indexed, settings.segmentation))
     prompt = data.prompt or caption_prompt(settings.model)
     records, left_out = read_all(data.data, data.media_root)
     eval_records, eval_left_out = read_all(data.eval_data, data.media_root)
     say(
         f"{len(records)} records, {len(eval_records)} to evaluate on; "
-        f"{len(left_out) + len(eval_left_out)} lines left out"
+        f"records left out: {len(left_out) + len(eval_left_out)}"
     )
     examples = RecordExamples(records, settings, prompt=prompt)
     eval_examples = RecordExamples(eval_records, settings, prompt=prompt) if eval_records else None
@@ -86,6 +84,7 @@ def run_on_examples(
     left_out: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Fine-tune on any source of examples; see :func:`run_finetune`."""
+    on_a_disk("out", out)
     out, settings = out.absolute(), _resolved(settings)
     with _alone(out):
         return _run(examples, eval_examples, settings, out, say, left_out or [])
@@ -100,7 +99,9 @@ def _run(
     left_out: list[Any],
 ) -> dict[str, Any]:
     optimization = settings.optimization
-    check_checkpoint(settings.model)
+    # Here, and not by each worker in turn.
+    data = settings.data
+    check_checkpoint(settings.model, prompt=data.prompt or "", max_pixels=data.max_pixels)
     n_steps = optimization.steps or math.ceil(
         optimization.epochs * len(examples) / optimization.global_batch
     )
@@ -122,30 +123,12 @@ def _run(
         eval_examples=eval_examples,
         n_steps=n_steps,
     )
-    with cluster() as resources, watched(out, n_steps=n_steps, say=say):
-        use_gpu = resources.gpus >= 1
-        n_workers = settings.run.workers or (int(resources.gpus) if use_gpu else 1)
-        trainer = TorchTrainer(
-            _train,
-            train_loop_config={"task": task},
-            scaling_config=ScalingConfig(num_workers=n_workers, use_gpu=use_gpu),
-            run_config=RunConfig(
-                # Checkpoints are ours; Ray's folder of a start is never gone back to.
-                name=f"start-{secrets.token_hex(4)}",
-                storage_path=str(out / RAY),
-                failure_config=FailureConfig(max_failures=settings.run.max_failures),
-            ),
-        )
-        try:
-            trainer.fit()
-        except BaseException as error:
-            end_record(out, FAILED)
-            if isinstance(error, TrainingFailedError):
-                raise TrainingError(
-                    f"{_cause(error)}; started again, the run in {out} goes on from its newest "
-                    f"checkpoint"
-                ) from error
-            raise
+    try:
+        with cluster() as resources, watched(out, n_steps=n_steps, say=say):
+            train_on_cluster(task, resources, storage=out / RAY, say=say)
+    except BaseException:
+        end_record(out, FAILED)
+        raise
     shutil.rmtree(out / RAY, ignore_errors=True)
     return end_record(out, COMPLETED)
 
@@ -166,7 +149,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _resolved(settings: FinetuneSettings) -> FinetuneSettings:
-    """The settings with paths that mean the same in every worker."""
+    """The settings with paths, and ways to a store, that mean the same in every worker."""
     data, model = settings.data, settings.model
     return replace(
         settings,
@@ -176,9 +159,15 @@ def _resolved(settings: FinetuneSettings) -> FinetuneSettings:
             data=tuple(path.absolute() for path in data.data),
             eval_data=tuple(path.absolute() for path in data.eval_data),
             media_root=data.media_root and data.media_root.absolute(),
-            scenes_from=data.scenes_from and data.scenes_from.absolute(),
+            scenes_from=data.scenes_from and _absolute(data.scenes_from),
         ),
+        store=settings.store.settled(),
     )
+
+
+def _absolute(root: str) -> str:
+    """A dataset's root; an address is one already."""
+    return root if "://" in root else os.path.abspath(root)
 
 
 def _same(indexed: SegmentationSettings, asked: SegmentationSettings) -> SegmentationSettings:
@@ -191,15 +180,3 @@ def _same(indexed: SegmentationSettings, asked: SegmentationSettings) -> Segment
                 f"{stored}; expected the same, or no {default.name}"
             )
     return indexed
-
-
-def _cause(error: TrainingFailedError) -> str:
-    """What the first worker that failed says, without its traceback."""
-    failures = getattr(error, "worker_failures", {})
-    for rank, failure in sorted(failures.items()):
-        return f"worker {rank} failed: {type(failure).__name__}: {failure}"
-    return f"training failed: {error}"
-
-
-def _train(config: dict[str, Any]) -> None:
-    train(config["task"])

@@ -23,7 +23,17 @@ from jobs.finetuning.settings import FinetuneSettings
 from pipeline.runs import package_versions
 from pipeline.training_records import LeftOut
 
-__all__ = ["RunLog", "begin_record", "end_record", "note_left_out", "read_metrics"]
+__all__ = [
+    "RunLog",
+    "begin_record",
+    "count_left_out",
+    "end_record",
+    "note_left_out",
+    "read_metrics",
+]
+
+# Where it runs and how a store is reached, which change nothing that is learned.
+MAY_CHANGE = ("run", "store")
 
 RECORD, METRICS, LEFT_OUT, CURVES = "run.json", "metrics.jsonl", "left_out.jsonl", "tensorboard"
 
@@ -33,14 +43,14 @@ def begin_record(out: Path, settings: FinetuneSettings, *, data: Mapping[str, An
 
     Args:
         out: folder of the run.
-        settings: of the run; those under ``run`` may change from start to start.
+        settings: of the run; those under ``run`` and ``store`` may change from start to start.
         data: what else must be the same for a run to go on: counts and digests of its data.
 
     Raises:
         SettingsError: if another run stands there.
     """
     told = json.loads(json.dumps(asdict(settings), default=str))
-    learned = {name: told[name] for name in told if name != "run"} | dict(data)
+    learned = {name: told[name] for name in told if name not in MAY_CHANGE} | dict(data)
     path = out / RECORD
     if path.is_file():
         there = json.loads(path.read_text(encoding="utf-8"))
@@ -81,7 +91,7 @@ def end_record(out: Path, ended: str) -> dict[str, Any]:
         "ended": ended,
         "ended_at": datetime.now(UTC).isoformat(),
         "n_steps_done": len(steps),
-        "n_left_out": len(_lines(out / LEFT_OUT)),
+        "n_left_out": count_left_out(out),
         "n_clips": sum(line["n_clips"] for line in steps),
         "training_s": round(sum(line["step_s"] for line in steps), 1),
         "last": steps[-1] if steps else None,
@@ -89,6 +99,11 @@ def end_record(out: Path, ended: str) -> dict[str, Any]:
     }
     _write(out / RECORD, record)
     return record
+
+
+def count_left_out(out: Path) -> int:
+    """How many records the run has named as left out, each once."""
+    return len(_lines(out / LEFT_OUT))
 
 
 def read_metrics(out: Path) -> list[dict[str, Any]]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from flexivideo.errors import SettingsError
 from pipeline.decode_settings import DecodeSettings
+from pipeline.local_uri import on_a_disk
 from pipeline.setting_ranges import ABOVE_ZERO, AT_LEAST_ONE, in_ranges
 from pipeline.settings import SegmentationSettings
+from pipeline.store_settings import StoreSettings
 
 __all__ = ["DataSettings", "FinetuneSettings", "OptimizationSettings", "RunSettings"]
 
@@ -22,8 +24,8 @@ class DataSettings:
         data: Files of records: .json, .jsonl or .parquet in any of the known layouts.
         media_root: Folder that the records' media are under. Default: the folder of each file.
         eval_data: Files of records to evaluate on, never trained on.
-        scenes_from: Dataset of an index run: videos that it holds are cut into its scenes, others
-            by ATS under its settings. Default: all by ATS.
+        scenes_from: Dataset of an index run, a folder or in an S3 store: videos that it holds are
+            cut into its scenes, others by ATS under its settings. Default: all by ATS.
         prompt: Question of records that have none. Default: the checkpoint's own prompt.
         max_pixels: Most pixels of a frame as the model sees it. Default: the checkpoint's.
         max_clip_tokens: Records of more visual tokens are left out.
@@ -32,12 +34,16 @@ class DataSettings:
     data: tuple[Path, ...] = ()
     media_root: Path | None = None
     eval_data: tuple[Path, ...] = ()
-    scenes_from: Path | None = None
+    scenes_from: str | None = None
     prompt: str | None = None
     max_pixels: int | None = None
     max_clip_tokens: int = 16384
 
     def __post_init__(self) -> None:
+        for option in ("data", "eval_data"):
+            for path in getattr(self, option):
+                on_a_disk(option, path)
+        on_a_disk("media_root", self.media_root)
         in_ranges(self, max_pixels=AT_LEAST_ONE, max_clip_tokens=AT_LEAST_ONE)
 
 
@@ -123,6 +129,7 @@ class FinetuneSettings:
 
     Attributes:
         model: Folder or hub name of the checkpoint to begin with.
+        store: How the dataset of scenes_from is reached.
     """
 
     model: str | None
@@ -131,6 +138,7 @@ class FinetuneSettings:
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
 
     def __post_init__(self) -> None:
         if self.run.fsdp and self.optimization.optimizer == "muon":

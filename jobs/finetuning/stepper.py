@@ -90,7 +90,7 @@ class Stepper:
             share.n_clips, share.n_learned, share.n_visual, len(share.left_out)
         )
         metrics = {
-            "lr": optimization.lr * scale,
+            "lr": self.optimizers[0].param_groups[0]["lr"],
             "n_clips": n_clips,
             "n_learned_tokens": n_learned,
             "n_visual_tokens": n_visual,

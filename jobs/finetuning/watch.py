@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jobs.finetuning.run_log import read_metrics
+from jobs.finetuning.run_log import count_left_out, read_metrics
 
 __all__ = ["describe_step", "watched"]
 
@@ -26,7 +26,8 @@ def watched(out: Path, *, n_steps: int, say: Callable[[str], None]) -> Iterator[
             metrics = read_metrics(out)
             if metrics and metrics[-1]["step"] != seen:
                 seen = metrics[-1]["step"]
-                say(describe_step(metrics, n_steps=n_steps))
+                n_left_out = count_left_out(out)
+                say(describe_step(metrics, n_steps=n_steps, n_left_out=n_left_out))
 
     thread = threading.Thread(target=watch, name="finetune-watch", daemon=True)
     thread.start()
@@ -37,8 +38,11 @@ def watched(out: Path, *, n_steps: int, say: Callable[[str], None]) -> Iterator[
         thread.join()
 
 
-def describe_step(metrics: list[dict[str, Any]], *, n_steps: int) -> str:
-    """One line about the newest step: losses, rates, time left."""
+def describe_step(metrics: list[dict[str, Any]], *, n_steps: int, n_left_out: int = 0) -> str:
+    """One line about the newest step: losses, rates, time left, records left out so far.
+
+    Each record counts once, however often its turn came, as it does when the run has ended.
+    """
     last, recent = metrics[-1], metrics[-20:]
     step_s = sum(line["step_s"] for line in recent) / len(recent)
     n_clips = sum(line["n_clips"] for line in recent) / len(recent)
@@ -54,7 +58,6 @@ def describe_step(metrics: list[dict[str, Any]], *, n_steps: int) -> str:
     if evaluated:
         loss = evaluated.get("eval_loss")
         parts.append("nothing to evaluate on" if loss is None else f"eval_loss {loss:.4f}")
-    n_left_out = sum(line["n_left_out"] for line in metrics)
     if n_left_out:
-        parts.append(f"{n_left_out:.0f} left out")
+        parts.append(f"records left out: {n_left_out}")
     return "  ".join(parts)
