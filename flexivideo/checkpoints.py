@@ -9,7 +9,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from flexivideo.checkpoint_json import read_json
 from flexivideo.checkpoint_tensors import check_tensors, list_tensors
-from flexivideo.configuration_flexivideo import FlexiVideoConfig
+from flexivideo.configuration_flexivideo import FlexiVideoConfig, check_dimensions
 from flexivideo.errors import ModelError
 from flexivideo.modeling_flexivideo import FlexiVideoForConditionalGeneration
 from flexivideo.processing_flexivideo import FlexiVideoProcessor
@@ -182,6 +182,7 @@ def config_as_saved(folder: Path) -> FlexiVideoConfig:
         document.pop("architectures", None)
     try:
         config = FlexiVideoConfig(**document)
+        check_dimensions(config)
     except Exception as error:  # transformers looks at hardly a value before it counts with it
         raise ModelError(f"{folder / 'config.json'} cannot be used: {error}") from error
     _check_generation(folder / GENERATION)

@@ -16,7 +16,12 @@ from flexivideo.temporal_kernel import check_mode
 from flexivideo.virtual_frames import n_virtual_frames
 from flexivideo.visual_spec import check_rates
 
-__all__ = ["FlexiVideoConfig", "FlexiVideoTextConfig", "FlexiVideoVisionConfig"]
+__all__ = [
+    "FlexiVideoConfig",
+    "FlexiVideoTextConfig",
+    "FlexiVideoVisionConfig",
+    "check_dimensions",
+]
 
 TEXT_POSITIONS = ("all_axes", "spatial")
 
@@ -72,8 +77,6 @@ class FlexiVideoConfig(Qwen2_5_VLConfig):
             )
         check_rates(tau=self.tau, sample_fps=self.sample_fps)
         self.tau, self.sample_fps = float(self.tau), float(self.sample_fps)
-        _check_vision(self.vision_config, self.text_config.hidden_size)
-        _check_text(self.text_config)
         taps = self.vision_config.temporal_patch_size
         expected = n_virtual_frames(mode=self.temporal_resample, t_init=self.t_init)
         if taps != expected:
@@ -81,6 +84,18 @@ class FlexiVideoConfig(Qwen2_5_VLConfig):
                 f"vision_config.temporal_patch_size is {taps}; expected {expected} for "
                 f"temporal_resample {self.temporal_resample!r} with t_init {self.t_init}"
             )
+
+
+def check_dimensions(config: FlexiVideoConfig) -> None:
+    """See that a checkpoint's two parts fit each other, and their heads into their widths.
+
+    Not asked of every configuration: the default one of Qwen2.5-VL's does not.
+
+    Raises:
+        ValueError: naming the first number that does not fit.
+    """
+    _check_vision(config.vision_config, config.text_config.hidden_size)
+    _check_text(config.text_config)
 
 
 def _check_vision(vision: Qwen2_5_VLVisionConfig, text_width: int) -> None:

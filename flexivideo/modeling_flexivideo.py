@@ -150,6 +150,25 @@ class FlexiVideoForConditionalGeneration(Qwen2_5_VLForConditionalGeneration):
             **kwargs,
         )
 
+    def generate(self, inputs: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, which past the end of the context would only go on, and badly.
+
+        Raises:
+            ValueError: if what is read and the new tokens take more than the context.
+        """
+        read = kwargs.get("input_ids", inputs)
+        config = kwargs.get("generation_config") or self.generation_config
+        n_read = 0 if read is None else read.shape[1]
+        n_new = kwargs.get("max_new_tokens", config.max_new_tokens) or 1
+        context = self.config.text_config.max_position_embeddings
+        if n_read + n_new > context:
+            raise ValueError(
+                f"{n_read} tokens came and up to {n_new} are to follow; expected at most the "
+                f"model's context of {context} together: shorten the clip or the text, or lower "
+                f"max_new_tokens"
+            )
+        return super().generate(inputs, *args, **kwargs)
+
 
 def _register() -> None:
     """Let the Auto classes and the checkpoint loader know us.

@@ -8,6 +8,7 @@ Shapes: T raw frames, V virtual frames of a scene, H, W pixels, 3 RGB, P patch s
 side to a token, K scenes of a clip, N patches.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,11 @@ class ClipInput:
                     f"a scene's frames are {dtype} of shape {shape}; expected uint8 (frames, "
                     f"height, width, 3), or virtual frames in float16 or float32"
                 )
+            if not 0 <= scene.end_s - scene.start_s < math.inf:  # nor is it of NaN
+                raise ValueError(
+                    f"a scene lasts from {scene.start_s} to {scene.end_s} s; expected finite "
+                    f"times, the end not before the start"
+                )
         sizes = {scene.frames.shape[1:] for scene in self.scenes}
         if len(sizes) != 1:
             raise ValueError(
@@ -77,6 +83,11 @@ def still_clip(image_HW3: NDArray[np.uint8], spec: VisualSpec) -> ClipInput:
     Raises:
         ValueError: if it is of another kind or shape.
     """
+    if not isinstance(image_HW3, np.ndarray):
+        raise ValueError(
+            f"an image is a {type(image_HW3).__name__}; expected an array, uint8 (height, width, "
+            f"3): numpy.asarray(image.convert('RGB')) makes one of a picture of Pillow's"
+        )
     if image_HW3.dtype != np.uint8 or image_HW3.ndim != 3 or image_HW3.shape[2] != 3:
         raise ValueError(
             f"an image is {image_HW3.dtype} of shape {image_HW3.shape}; expected uint8 "

@@ -112,7 +112,11 @@ def _images(
             continue
         except av.error.FFmpegError as error:  # the container itself breaks off
             _count_failure(report, error, video)
-            return
+            failures_in_a_row += 1
+            if error.errno != errno.EAGAIN or failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+                return
+            packets = video.container.demux(video.stream)  # it lost its place, and asks to go on
+            continue
         beat()
         try:
             images = packet.decode()
@@ -166,5 +170,6 @@ def _count_failure(report: DecodeReport, error: av.error.FFmpegError, video: Ope
     report.n_failures += 1
     context = video.stream.codec_context
     asked_bytes = BYTES_A_PIXEL * (context.width or 0) * (context.height or 0)
-    report.n_refused += is_short(error, asked_bytes=asked_bytes)
+    # A container that wants to be asked again is short of nothing.
+    report.n_refused += error.errno != errno.EAGAIN and is_short(error, asked_bytes=asked_bytes)
     report.last_failure = error.strerror or type(error).__name__

@@ -15,6 +15,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -34,6 +35,9 @@ URI, OPTIONAL = "uri", ("etag", "size_bytes", "start_s", "end_s", "prompt")
 
 # What Parquet is read in, so that one row group of a million lines takes no memory either.
 BATCH_ROWS, BUFFER_BYTES = 4096, 1 << 20
+
+# What Arrow raises over a cell: out of range, of no UTF-8 deep inside, in a time zone of no name.
+_NO_VALUE = (OverflowError, ValueError, KeyError, pa.ArrowException)
 
 # Number of a line (of Parquet, of a row) from 1, and its fields, or why it has none.
 Row = tuple[int, Mapping[str, Any] | str]
@@ -77,7 +81,7 @@ def manifest_rows(source: str, store: StoreSettings, left: Counter[str]) -> Iter
             f"manifest {source!r} cannot be read: {error.detail}; look at the store and the "
             f"credentials, then run again"
         ) from error
-    except (OSError, ValueError, KeyError, EOFError, csv.Error, pa.ArrowException) as error:
+    except (OSError, EOFError, csv.Error, *_NO_VALUE) as error:
         raise SettingsError(
             f"manifest {source!r} cannot be read: {error}; expected a whole file of the kind that "
             f"its name says: make it anew"
@@ -132,17 +136,41 @@ def _parquet_rows(file: BinaryIO, source: str) -> Iterator[Row]:
     for batch in batches:
         for row in zip(*(_values(batch.column(name)) for name in wanted), strict=True):
             number += 1
-            yield number, dict(zip(wanted, row, strict=True))
+            fields = dict(zip(wanted, row, strict=True))
+            bad = (f"{name} {cell}" for name, cell in fields.items() if isinstance(cell, _NoValue))
+            yield number, next(bad, fields)
+
+
+@dataclass(frozen=True)
+class _NoValue:
+    """Stands where Python has no such value, as of a date in the year 29349."""
+
+    kind: pa.DataType
+    error: Exception
+
+    def __str__(self) -> str:
+        kind, error = shown(str(self.kind)), shown(str(self.error))
+        return f"is of type {kind} and cannot be read: {error}; expected text or a number"
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """As Python has them; one text that is no UTF-8 does not cost the others."""
+    """As Python has them; one cell that it cannot have does not cost the others."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         texts = column.cast(pa.large_binary()).to_pylist()
         return [None if text is None else text.decode("utf-8", "surrogateescape") for text in texts]
-    return list(column.to_pylist())
+    try:
+        return list(column.to_pylist())
+    except _NO_VALUE:
+        return [_value(cell) for cell in column]
+
+
+def _value(cell: pa.Scalar) -> Any:
+    try:
+        return cell.as_py()
+    except _NO_VALUE as error:
+        return _NoValue(cell.type, error)
 
 
 def _columns(names: Sequence[str], source: str) -> dict[str, int]:

@@ -232,11 +232,15 @@ def assert_only_the_successor_committed(root):
 
 
 def test_a_holder_that_slept_before_its_commit_cannot_commit(tmp_path):
-    """Its lease ran out and another run took the root."""
+    """Its lease ran out and another run took the root, which may be erasing that very video: no
+    part of it is put there, even for a moment.
+    """
     clock, store = ManualClock(), LocalStore(str(tmp_path))
     with sleeper(store, clock) as committer:
         clock.forward(61)
-        commit_videos(store, REFS[1:], run_id="successor", clock=clock)
+        commit_videos(LocalStore(str(tmp_path)), REFS[1:], run_id="successor", clock=clock)
+        refusing = CrashingStore(store, crash_at=0, after=False)
+        store.create_if_absent = refusing.create_if_absent
         with pytest.raises(LeaseLost):
             committer.commit()
     assert_only_the_successor_committed(tmp_path)

@@ -76,3 +76,16 @@ def test_a_single_frame_is_a_video(tmp_path):
     frames, report = decode(write_video(tmp_path / "one.mp4", grey_frames([90])))
     assert report.n_frames == 1
     assert frames[0][0] < frames[0][1]
+
+
+def test_what_lies_behind_a_hole_in_a_recording_is_found(made_media, tmp_path):
+    """A receiver loses its signal: the container loses its place, and lacks no memory for it."""
+    content = (made_media / "h264_open_groups.ts").read_bytes()
+    whole, _ = decode(made_media / "h264_open_groups.ts")
+    place = 188 * (len(content) // 188 // 2)
+    path = tmp_path / "hole.ts"
+    path.write_bytes(content[:place] + bytes(200_000) + content[place:])
+    frames, report = decode(path)
+    assert len(whole) - 2 <= len(frames) <= len(whole)
+    assert report.n_failures > 0
+    assert report.n_refused == 0

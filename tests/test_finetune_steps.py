@@ -159,3 +159,10 @@ def test_a_record_that_is_left_out_again_and_again_is_counted_once(settings, tmp
         pass
     assert said[-1].endswith("  records left out: 3")
     assert end_record(tmp_path, "completed")["n_left_out"] == 3
+
+
+@pytest.mark.parametrize("out", ["file", "file/run"])
+def test_a_file_where_the_run_is_to_be_written_is_named(settings, tmp_path, out):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="a file stands there or above; expected a folder"):
+        run_on_examples(RecordExamples([], settings, prompt=""), None, settings, out=tmp_path / out)

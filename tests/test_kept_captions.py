@@ -1,6 +1,7 @@
 """Who dies in a long video leaves its captions to the next, and readers see none of them."""
 
 import signal
+from dataclasses import replace
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -147,6 +148,13 @@ def test_it_is_of_use_to_the_same_clips_under_the_same_settings_alone(
         assert found(store, scenes=[first | {name: 7}, second]) == {}
 
 
+@pytest.mark.parametrize("kind", ["segmenter", "packing", "model", "prompt", "limits"])
+def test_every_setting_that_makes_a_caption_tells_captioners_apart(kind):
+    """The decode's limits do not: within them a clip is the same."""
+    other = replace(IDENTITY, **{f"{kind}_id": f"{kind}-other"})
+    assert (captioner_id(other) == captioner_id(IDENTITY)) == (kind == "limits")
+
+
 def test_what_cannot_be_read_is_captioned_again(store, keeper, assembler, clock):
     keep_some(keeper, assembler, clock, 4)
     (path,) = parts(store)
@@ -219,6 +227,30 @@ def test_who_has_lost_the_root_writes_nothing_there(store, keeper, assembler, cl
         with pytest.raises(LeaseLost):
             keeper.keep(assembler)
     assert parts(store) == []
+
+
+def test_who_loses_the_root_while_he_writes_takes_it_back(
+    store, keeper, assembler, clock, today, monkeypatch
+):
+    """Whoever has the root now has erased the video, and looked for what was kept before that."""
+    assembler.push(video_rows(LONG, n_clips=N_ROWS).slice(0, SHORT_ROWS + 4))
+    publish, begin, kept = store.create_if_absent, store.staging_file, []
+
+    def begin_after_sleep():
+        today.forward(61)
+        with open_for_index(LocalStore(store.root), run_id="other", lease_s=60, clock=today):
+            return begin()
+
+    def publish_and_tell(path, finished):
+        kept.append(path)
+        return publish(path, finished)
+
+    monkeypatch.setattr(store, "staging_file", begin_after_sleep)
+    monkeypatch.setattr(store, "create_if_absent", publish_and_tell)
+    clock.now_s += 300
+    with pytest.raises(LeaseLost):
+        keeper.keep(assembler)
+    assert (len(kept), parts(store)) == (1, [])
 
 
 def test_the_committer_tells_of_what_it_committed(store, keeper, assembler, clock, session):

@@ -231,6 +231,36 @@ def test_columns_of_parquet_of_other_types_are_said_to_be(tmp_path, columns):
         Listing([], manifests=[str(tmp_path / "m.parquet")])
 
 
+@pytest.mark.parametrize("name", ["uri", "etag", "size_bytes", "start_s", "prompt"])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([10**7, None, None], pa.date32()),
+        pa.array([2**62, None, None], pa.timestamp("us")),
+        pa.array([2**62, None, None], pa.timestamp("us")).dictionary_encode(),
+        pa.array([1, None, None], pa.timestamp("us", tz="No/Where")),
+        pa.array([[b"\xff"], None, None], pa.list_(pa.binary())).cast(
+            pa.list_(pa.string()), safe=False
+        ),
+    ],
+    ids=lambda cells: str(cells.type)[:24],
+)
+def test_a_cell_of_parquet_that_python_cannot_have_is_named_and_the_next_one_read(
+    tmp_path, name, cells
+):
+    columns = {"uri": ["a.mp4", "b.mp4", "c.mp4"]}
+    pq.write_table(pa.table(columns | {name: cells}), tmp_path / "m.parquet")
+    if name == "uri":  # then all lines are empty, but for the first
+        with pytest.raises(SettingsError, match=r"m\.parquet:1: uri is of type .*cannot be read"):
+            Listing([], manifests=[str(tmp_path / "m.parquet")])
+        return
+    n_given, n_unusable, (said,) = unusable(tmp_path / "m.parquet")
+    assert (n_given, n_unusable) == (2, 1)
+    assert f"m.parquet:1: {name} is of type " in said
+    assert "; expected text or a number" in said
+    assert said.isprintable()
+
+
 def test_an_unclosed_quote_takes_its_lines_with_it_and_says_which(tmp_path):
     (tmp_path / "m.csv").write_text('uri\na.mp4\n"b.mp4\nc.mp4\n')
     n_given, n_unusable, (said,) = unusable(tmp_path / "m.csv")

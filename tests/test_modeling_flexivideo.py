@@ -200,3 +200,12 @@ def test_a_folder_without_a_checkpoint_is_named(tmp_path):
 def test_a_configuration_that_cannot_work_is_refused(changes, named):
     with pytest.raises(ValueError, match=named):
         tiny_flexivideo(**changes)
+
+
+def test_more_tokens_than_the_context_are_not_generated():
+    model = tiny_flexivideo(text_config={"max_position_embeddings": 16})
+    read = torch.full((1, 12), 5)
+    ask = {"attention_mask": torch.ones_like(read), "do_sample": False}
+    with pytest.raises(ValueError, match=r"12 tokens came and up to 5 are to follow; .* 16"):
+        model.generate(input_ids=read, max_new_tokens=5, **ask)
+    assert model.generate(input_ids=read, max_new_tokens=4, **ask).shape[1] <= 16

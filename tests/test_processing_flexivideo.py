@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_checkpoints import tiny_processor, tiny_tokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -181,6 +182,20 @@ NOISE = np.random.default_rng(0).integers(0, 256, (2, 56, 84, 3)).astype(np.uint
 def test_what_is_no_picture_or_video_says_what_was_expected(processor, given, said):
     with pytest.raises(ValueError, match=said):
         processor(text=processor.prompt("Describe."), **given)
+
+
+@pytest.mark.parametrize("images", [[Image.new("RGB", (90, 60))], [[[[1, 2, 3]]]]])
+def test_a_picture_that_is_no_array_is_refused_with_what_makes_one(processor, images):
+    with pytest.raises(ValueError, match=r"an image is a \w+; expected an array"):
+        processor(text=processor.prompt("Describe."), images=images)
+
+
+@pytest.mark.parametrize("times", [(np.nan, 1.0), (0.0, np.nan), (0.0, np.inf), (2.0, 1.0)])
+def test_a_scene_of_no_time_is_refused(times):
+    start_s, end_s = times
+    scene = SceneInput(frames=NOISE, n_frames=len(NOISE), start_s=start_s, end_s=end_s)
+    with pytest.raises(ValueError, match=r"a scene lasts from .* expected finite times"):
+        ClipInput(scenes=(scene,))
 
 
 def test_virtual_frames_that_are_not_finite_or_of_another_kind_are_refused(processor):

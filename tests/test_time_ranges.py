@@ -12,6 +12,7 @@ from dataset_helpers import ManualClock, commit_videos, make_identity, make_ref,
 from decode_helpers import make_plan
 from synthetic_media import textured_shots, write_video
 
+from jobs.second_try import _now
 from jobs.show import show_dataset
 from pipeline.container import open_video
 from pipeline.decode import DecodeReport
@@ -25,12 +26,14 @@ from pipeline.sampling import InstantSampler
 from pipeline.source_presence import SeenVideos, note_presence
 from pipeline.sources import Listing, local_ref
 from pipeline.store import LocalStore
+from pipeline.store_settings import StoreSettings
 from pipeline.time_ranges import TimeRange, time_range
 from pipeline.timetable import Untrue
 from pipeline.video_rows import video_rows
 from pipeline.views import connect
 
 FPS, LENGTH_S = 25, 30
+PLAIN = StoreSettings()
 MISSING = {"status": "unavailable", "error_kind": "source_missing"}
 
 
@@ -295,12 +298,23 @@ def test_a_range_is_there_as_long_as_its_object_is(tmp_path):
     assert night(replace(kept, version="2-2", video_id="other"), gone) == [kept.uri]
 
 
-def test_a_retry_asks_for_the_same_range(tmp_path):
-    store = LocalStore(str(tmp_path))
-    ref = make_ref("film")
-    commit_videos(store, [ref.within(between(3)), ref], outcome={"status": "failed"})
+def test_a_retry_asks_the_same_of_the_same_range(tmp_path):
+    """What a manifest once said of a video is in its row alone; the file may be newer."""
+    store, film = LocalStore(str(tmp_path / "root")), tmp_path / "film.mp4"
+    film.write_bytes(b"x")
+    whole = local_ref(str(film))
+    end, middle = between(3.0), between(1.0, 2.0)
+    asked = [replace(whole.within(end), prompt="Who?"), whole.within(middle), whole]
+    commit_videos(store, asked, outcome={"status": "failed"})
+    film.write_bytes(b"newer")
     known = ended_otherwise(connect(store), statuses=["failed"], kinds=[])
-    assert {video.time_range for video in known} == {None, between(3)}
+    again = {ref.video_id: (ref.time_range, ref.prompt) for ref in (_now(k, PLAIN) for k in known)}
+    whole = local_ref(str(film))
+    assert again == {
+        whole.video_id: (None, None),
+        whole.within(middle).video_id: (middle, None),
+        whole.within(end).video_id: (end, "Who?"),
+    }
 
 
 def test_a_reference_travels_with_its_range(tmp_path):

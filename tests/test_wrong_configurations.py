@@ -7,6 +7,7 @@ import pytest
 from tiny_checkpoints import save_stock
 
 from flexivideo.checkpoints import check_checkpoint, load_model, load_processor
+from flexivideo.configuration_flexivideo import FlexiVideoConfig
 from flexivideo.conversion import convert_checkpoint
 from flexivideo.errors import ModelError
 from flexivideo.visual_spec import VisualSpec
@@ -91,6 +92,11 @@ def test_a_rate_without_a_fraction_is_one(source, tmp_path):
     assert (spec.sample_fps, spec.tau) == (4.0, 1.0)
     config = load_model(str(folder)).config
     assert (config.sample_fps, config.tau) == (4.0, 1.0)
+
+
+def test_a_configuration_without_a_word_is_still_one():
+    """transformers makes one to see what differs from it."""
+    assert FlexiVideoConfig().tau == 0.2
 
 
 def test_taps_that_no_memory_holds_are_refused_before_anything_is_written(source, tmp_path):

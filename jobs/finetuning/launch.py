@@ -136,7 +136,13 @@ def _run(
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Hold a run's folder, as long as this process lives."""
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SettingsError(
+            f"out is {str(out)!r}, and a file stands there or above; expected a folder, or a name "
+            f"that is free: give another --out"
+        ) from error
     with open(out / LOCK, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
