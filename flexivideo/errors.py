@@ -10,7 +10,8 @@
     ├── LeaseLost            another run took this root; nothing more may be committed
     ├── WorkersFailed        the cluster gave up; what was committed stays, a later run goes on
     ├── TrainingError        workers failed; the run goes on when it is started again
-    └── DatasetError         a root does not hold what its contract says
+    ├── DatasetError         a root does not hold what its contract says
+    └── PartDamaged          one file of a dataset is damaged or not ours; nothing is done over it
 
 Arguments all go to ``Exception.__init__``, so that each error survives the way between processes.
 """
@@ -21,6 +22,7 @@ __all__ = [
     "LeaseHeld",
     "LeaseLost",
     "ModelError",
+    "PartDamaged",
     "SettingsError",
     "SourceUnavailable",
     "StoreError",
@@ -102,3 +104,11 @@ class TrainingError(FlexiVideoError):
 
 class DatasetError(FlexiVideoError):
     """A root is not a dataset of ours, or is broken."""
+
+
+class PartDamaged(FlexiVideoError):
+    """A file of a dataset cannot be read, or has other columns than its table; it is named.
+
+    It is no :class:`DatasetError`, which may mean that there is nothing yet: what is there already
+    must not be done again into a damaged dataset.
+    """

@@ -2,17 +2,15 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import partial
 
 from flexivideo.errors import LeaseLost, SettingsError
 from pipeline.erasure import finish_erasures
 from pipeline.run_lease import Clock, KilledRun, Lease, acquire, utc_now
-from pipeline.schemas import VIDEOS
+from pipeline.schemas import NEWER_COLUMNS, VIDEOS
 from pipeline.store import UNFINISHED, Store
-from pipeline.tables import n_rows, part_name, part_sequence, write_part
+from pipeline.tables import checked_n_rows, part_name, part_sequence, write_part
 
 __all__ = ["IndexSession", "open_for_index"]
 
@@ -22,9 +20,6 @@ ROLE = "index"
 DATA_TABLES = ("scenes", "clips", "embeddings", "thumbnails")
 
 RENEWALS_PER_LEASE = 3
-
-# A part in an object store is a wait more than work.
-FOOTERS_AT_ONCE = 16
 
 
 class IndexSession:
@@ -91,6 +86,7 @@ def open_for_index(
 
     Raises:
         LeaseHeld: if another run holds it.
+        PartDamaged: if it cannot be told which commits stand.
     """
     lease = acquire(store, ROLE, run_id=run_id, lease_s=lease_s, clock=clock)
     try:
@@ -143,9 +139,8 @@ def _committed_sequences(store: Store) -> set[int]:
     """Sequence numbers with a ``videos`` part that is no seal."""
     parts = {path: part_sequence(path) for path in store.list("videos")}
     numbered = {path: number for path, number in parts.items() if number is not None}
-    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        counts = pool.map(partial(n_rows, store), numbered)
-        return {number for number, count in zip(numbered.values(), counts, strict=True) if count}
+    counts = checked_n_rows(store, numbered, VIDEOS, newer=NEWER_COLUMNS)
+    return {number for path, number in numbered.items() if counts[path]}
 
 
 @contextmanager

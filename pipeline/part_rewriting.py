@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.store import Store
-from pipeline.tables import write_table
+from pipeline.tables import reading_part, write_table
 
 __all__ = ["rewrite_part"]
 
@@ -34,9 +34,12 @@ def rewrite_part(
         check: called just before and after it is replaced; raises if the root is held no longer.
             Who has slept in between can still replace it once, by what it read itself: a later
             holder's change of the same part makes that fail.
+
+    Raises:
+        PartDamaged: if the part cannot be read.
     """
     while (content := store.read(path)) is not None:
-        with pq.ParquetFile(io.BytesIO(content)) as file:
+        with reading_part(store, path), pq.ParquetFile(io.BytesIO(content)) as file:
             rows = file.read()
         changed = change(rows)
         if changed.equals(rows):

@@ -12,6 +12,7 @@ from flexivideo.errors import SettingsError
 
 __all__ = [
     "CLIPS",
+    "NEWER_COLUMNS",
     "PARTITIONS",
     "RUNS",
     "SCENES",
@@ -100,6 +101,9 @@ VIDEOS = _schema(
     _column("committed_at", TIMESTAMP, "time of the commit"),
     _column("source_deleted_at", TIMESTAMP, "when the object was found gone; else null", null=True),
 )
+
+# Never null in what is written now, and missing in older parts: there they read as null.
+NEWER_COLUMNS = ("limits_id",)
 
 SCENES = _schema(
     _column("scene_id", pa.string(), "digest of video, segmenter and index"),

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from pipeline.identity import commit_sequence
 from pipeline.store import Store
-from pipeline.tables import part_sequence
+from pipeline.tables import part_sequence, reading_part
 
 __all__ = ["StoredRows"]
 
@@ -31,17 +31,22 @@ class StoredRows:
             video_id: of the video.
             commit_id: of the commit.
             columns: which; None: all.
+
+        Raises:
+            PartDamaged: if the part that holds them cannot be read.
         """
         part = self._part(table, commit_sequence(commit_id))
         if part is None:
             return pa.table({})
         try:
-            return pq.read_table(
-                self._file(table, part),
-                columns=columns and list(columns),
-                filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
-                partitioning=None,
-            )
+            file = self._file(table, part)
+            with reading_part(self._store, part):
+                return pq.read_table(
+                    file,
+                    columns=columns and list(columns),
+                    filters=[("video_id", "=", video_id), ("commit_id", "=", commit_id)],
+                    partitioning=None,
+                )
         except FileNotFoundError:  # gone since it was listed
             del self._parts[table]
             return pa.table({})

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
-from pipeline.schemas import PARTITIONS, TABLES
+from pipeline.schemas import NEWER_COLUMNS, PARTITIONS, TABLES, VIDEOS
 from pipeline.store import Store, open_store
-from pipeline.tables import n_rows, part_sequence
+from pipeline.tables import checked_n_rows, part_sequence
 
 __all__ = ["connect"]
 
@@ -52,10 +52,13 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
 
     Raises:
         DatasetError: if there is no dataset under the root, or no video in it yet.
+        PartDamaged: if a part of its videos cannot be read, or is none of ours.
     """
     store = open_store(root) if isinstance(root, str) else root
     parts = _parts(store)
-    if not any(n_rows(store, path) for path in parts["videos"]):  # a run begins with an empty one
+    # Each is looked at: a video whose row is not seen would be taken for one that is to be done.
+    counts = checked_n_rows(store, parts["videos"], VIDEOS, newer=NEWER_COLUMNS)
+    if not any(counts.values()):  # a run begins with an empty one
         raise DatasetError(
             f"there is no dataset in {store.root!r}: no video under {store.uri('videos')}; "
             f"expected the --out of an index run that has finished one"
