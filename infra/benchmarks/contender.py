@@ -13,6 +13,7 @@ from typing import Any
 from decoders import MAKERS, Asked, File
 
 from jobs.peak_memory import peak_bytes
+from pipeline.supervisor import LEAN
 
 __all__ = ["Contender"]
 
@@ -32,7 +33,8 @@ class Contender:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=contend, args=(name, asked, theirs))
-        with lent_libraries():
+        # Ours runs as the decode child does.
+        with environment(LEAN) if name == "ours" else lent_libraries():
             self._process.start()
             theirs.close()
             self.absent: str | None = self._pipe.recv()
@@ -93,18 +95,23 @@ def lent_libraries() -> Iterator[None]:
     """PyAV's FFmpeg libraries under their usual names, for processes that are started within."""
     import av
 
-    before = os.environ.get("LD_LIBRARY_PATH")
     with TemporaryDirectory() as folder:
         for library in (Path(av.__file__).parents[1] / "av.libs").glob("*.so*"):
-            names = [
-                name for name in FFMPEG_8 if library.name.startswith(f"lib{name.split('.')[0]}-")
-            ]
-            for name in (library.name, *(f"lib{name}" for name in names)):
+            stem = library.name.split("-")[0]
+            names = [f"lib{name}" for name in FFMPEG_8 if f"lib{name.split('.')[0]}" == stem]
+            for name in (library.name, *names):
                 Path(folder, name).symlink_to(library)
-        os.environ["LD_LIBRARY_PATH"] = folder
-        try:
+        with environment({"LD_LIBRARY_PATH": folder}):
             yield
-        finally:
-            del os.environ["LD_LIBRARY_PATH"]
-            if before is not None:
-                os.environ["LD_LIBRARY_PATH"] = before
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """They hold for processes that are started within."""
+    before = os.environ.copy()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

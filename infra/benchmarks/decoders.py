@@ -153,10 +153,17 @@ def scenedetect(asked: Asked) -> Reader:
     """PySceneDetect's content detector as it comes: its frames are those of OpenCV."""
     os.environ["OPENCV_FFMPEG_THREADS"] = str(asked.threads)  # read when cv2 is imported
     import cv2
-    from scenedetect import ContentDetector, detect
+    from scenedetect import ContentDetector, SceneManager, open_video
 
     cv2.setNumThreads(asked.threads)
-    return lambda file: {"n_scenes": len(detect(file.path, ContentDetector()))}
+
+    def read(file: File) -> None:
+        manager = SceneManager()
+        manager.add_detector(ContentDetector())
+        if not manager.detect_scenes(open_video(file.path)):
+            raise RuntimeError("no frame came")
+
+    return read
 
 
 def decord(asked: Asked) -> Reader:

@@ -5,7 +5,7 @@ Seconds of the thread that runs the stage; what decoder threads take beside it c
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pipeline.clip_stream
@@ -18,7 +18,7 @@ from pipeline.scene_builder import SceneBuilder
 __all__ = ["PARTS", "OurClock"]
 
 # In the table's order. The rest: virtual frames, thumbnails, Arrow rows and their IPC.
-PARTS = "decoding", "ATS scaling", "ATS", "model scaling", "digest", "rest"
+PARTS = "opening", "decoding", "ATS scaling", "ATS", "model scaling", "digest", "rest"
 
 
 class OurClock:
@@ -30,7 +30,8 @@ class OurClock:
         module: Any
         for module, name, hooked in (
             (pipeline.clip_stream, "sampled_frames", self._frames),
-            (pipeline.video_rows, "whole_source", self._source),
+            (pipeline.video_rows, "whole_source", lambda source: self._entered("digest", source)),
+            (pipeline.video_rows, "open_video", lambda video: self._entered("opening", video)),
             (UprightScaler, "scale", self._scale),
             (SceneSegmenter, "push", lambda push: self._timed("ATS", push)),
             (SceneBuilder, "__init__", self._note_size),
@@ -73,19 +74,15 @@ class OurClock:
 
         return frames
 
-    def _source(
-        self, inner: Callable[..., AbstractContextManager[Any]]
+    def _entered(
+        self, part: str, inner: Callable[..., AbstractContextManager[Any]]
     ) -> Callable[..., AbstractContextManager[Any]]:
         @contextmanager
-        def source(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            opening = inner(*args, **kwargs)
-            opened = self._timed("digest", opening.__enter__)()
-            try:
-                yield opened
-            finally:
-                opening.__exit__(None, None, None)
+        def entered(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with ExitStack() as stack:
+                yield self._timed(part, stack.enter_context)(inner(*args, **kwargs))
 
-        return source
+        return entered
 
     def _scale(self, inner: Callable[..., Any]) -> Callable[..., Any]:
         for_ats, for_model = self._timed("ATS scaling", inner), self._timed("model scaling", inner)
