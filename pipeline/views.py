@@ -8,7 +8,7 @@ time, and the same in every table, whatever a run is doing. Nothing is written.
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 
 import duckdb
@@ -55,14 +55,16 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
         PartDamaged: if a part of its videos cannot be read, or is none of ours.
     """
     store = open_store(root) if isinstance(root, str) else root
-    parts = _parts(store)
-    # Each is looked at: a video whose row is not seen would be taken for one that is to be done.
-    counts = checked_n_rows(store, parts["videos"], VIDEOS, newer=NEWER_COLUMNS)
+    # The commits are listed before what they wrote, which was there before them. Each is looked at:
+    # a video whose row is not seen would be taken for one that is to be done.
+    commits = [path for path in store.list("videos") if part_sequence(path) is not None]
+    counts = checked_n_rows(store, commits, VIDEOS, newer=NEWER_COLUMNS)
     if not any(counts.values()):  # a run begins with an empty one
         raise DatasetError(
             f"there is no dataset in {store.root!r}: no video under {store.uri('videos')}; "
             f"expected the --out of an index run that has finished one"
         )
+    parts = _parts(store, counts)
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     if memory_mib is not None:
@@ -95,14 +97,16 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
     return connection
 
 
-def _parts(store: Store) -> dict[str, list[str]]:
+def _parts(store: Store, commits: Mapping[str, int]) -> dict[str, list[str]]:
     """Table to its parts, sorted; data parts are those of commits that stand.
 
-    The commits are listed before what they wrote, which was there before them.
+    Args:
+        store: the dataset's.
+        commits: parts of ``videos`` and their rows; one without is a seal, and what was written
+            for its number by whoever lost it is about to be removed.
     """
-    videos = [path for path in store.list("videos") if part_sequence(path) is not None]
-    committed = {part_sequence(path) for path in videos}
-    parts = {"videos": videos}
+    committed = {part_sequence(path) for path, n_videos in commits.items() if n_videos}
+    parts = {"videos": list(commits)}
     for table in COMMIT_COLUMNS:
         parts[table] = [path for path in store.list(table) if part_sequence(path) in committed]
     for table in PLAIN_TABLES:

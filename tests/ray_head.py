@@ -95,7 +95,8 @@ def ray_head(*, num_cpus: int) -> Iterator[Head]:
         process = subprocess.Popen(
             [BIN / "ray", "start", "--head", "--block", *options],
             # As in a shell where the environment is activated: a job says no more than "python".
-            env=os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+            env=os.environ
+            | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "RAY_JOB_STOP_WAIT_TIME_S": "30"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -121,7 +121,7 @@ def test_seven_nights(said, uploads, s3_server):
 
     before = live(settings)
     uploads.remove("a", "b", "d")
-    code, line = said(*night, "--prompt", "What is it?")
+    code, line = said(*night, "--prompt", "What is it?", "--min-videos", "2")
     assert (code, "is the source whole?" in line) == (3, True)
     assert live(settings) == before
     code, line = said(*night, "--prompt", "What is it?", "--max-gone", "1")

@@ -24,8 +24,9 @@ from dataset_helpers import (
 
 from flexivideo.errors import DatasetError
 from pipeline.assembly import Assembler
-from pipeline.schemas import PARTITIONS, SCHEMA_VERSION, TABLES
+from pipeline.schemas import PARTITIONS, SCHEMA_VERSION, TABLES, VIDEOS
 from pipeline.store import LocalStore
+from pipeline.tables import part_name, write_part
 from pipeline.views import connect
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -241,3 +242,16 @@ def test_parts_of_a_version_without_a_column_are_read_with_nulls(tmp_path):
     assert list(undone(store, IDENTITY, REFS)) == []
     rows = connect(store.root).execute("SELECT DISTINCT limits_id FROM videos").fetchall()
     assert rows == [(None,)]
+
+
+def test_what_a_loser_wrote_for_a_number_that_was_sealed_is_not_read(tmp_path):
+    """It is removed sooner or later, and a reader that had listed it would miss it."""
+    store = LocalStore(str(tmp_path))
+    commit_videos(store, REFS, identity=IDENTITY)
+    write_part(store, f"videos/{part_name(99)}", VIDEOS, [])
+    (written, *_) = parts(tmp_path, "scenes")
+    orphan = written.with_name(part_name(99))
+    orphan.write_bytes(written.read_bytes())
+    connection = connect(store.root)
+    orphan.unlink()
+    assert connection.execute("SELECT count(*) FROM all_scenes").fetchall() == [(12,)]
