@@ -1,5 +1,7 @@
 """``flexivideo delete``: erase a video from a dataset."""
 
+from functools import partial
+
 from rich.console import Console
 
 from jobs.option_groups import StoreOptions
@@ -45,17 +47,14 @@ def delete(root: str, uri: str, *, store: StoreOptions = StoreSettings()) -> int
     lease_s = CommitSettings().lease_s
     with open_for_index(opened, run_id=new_run_id(), lease_s=lease_s) as session:
         n_versions = erase(opened, name, check=session.check)
-    Console(soft_wrap=True).print(
+    say = partial(Console(soft_wrap=True).print, highlight=False, markup=False)
+    say(
         f"{printable(name)}: erased in {counted(n_versions, 'version')}; the video itself is where "
-        f"it was",
-        highlight=False,
-        markup=False,
+        f"it was"
     )
     if copies:
-        Console(soft_wrap=True).print(
+        say(
             f"the same bytes stand under {counted(len(copies), 'other name')}, the first "
-            f"{printable(copies[0])}: erase them too if they are meant",
-            highlight=False,
-            markup=False,
+            f"{printable(copies[0])}: erase them too if they are meant"
         )
     return 0

@@ -15,7 +15,7 @@ from jobs.display import duration
 from jobs.run_preview import printable
 from pipeline.local_uri import FILE_SCHEME, to_path, to_uri
 from pipeline.store import Store
-from pipeline.time_ranges import TimeRange
+from pipeline.time_ranges import time_range
 from pipeline.views import connect
 
 __all__ = ["cell", "show_dataset", "show_video"]
@@ -149,7 +149,8 @@ def _find(connection: duckdb.DuckDBPyConnection, root: str, video: str) -> tuple
 
 def _within(start_s: float | None, end_s: float | None) -> str:
     """What follows the name of a video that is a part of an object."""
-    return "" if start_s is None else f", {TimeRange(start_s=start_s, end_s=end_s)}"
+    asked = time_range(start_s, end_s)
+    return "" if asked is None else f", {asked}"
 
 
 def _say_limits(connection: duckdb.DuckDBPyConnection, console: Console) -> None:

@@ -141,27 +141,25 @@ def _clips(
         "time_base_num": video.time_base.numerator,
         "time_base_den": video.time_base.denominator,
     }
-    claimed_s, asked = video.claimed_duration_s, ref.time_range
-    refuse_long(claimed_s if asked is None or not claimed_s else asked.share_of(claimed_s), limits)
+    refuse_long(ref.asked_s(video.claimed_duration_s), limits)
     scaler: UprightScaler | None = None
     for frame in frames:
-        if facts.start_pts is None:
-            facts.start_pts = frame.pts
         if scaler is None:
+            start_pts = facts.start_pts = frame.pts
             scaler = UprightScaler(frame.image, video.pixel_aspect)
             columns |= {"height": scaler.height_px, "width": scaler.width_px}
             scenes = SceneBuilder(scaler, video, report, plan, ref.known_scenes)
             facts.tokens_per_scene = scenes.tokens_per_scene
             packer = ClipPacker(plan.packing, tokens_per_scene=scenes.tokens_per_scene)
-        refuse_long((frame.end_pts - facts.start_pts) * float(video.time_base), limits)
+        refuse_long((frame.end_pts - start_pts) * float(video.time_base), limits)
         facts.n_frames_sampled += 1
         finished = scenes.push(frame.image, frame.pts)
         facts.contrast = scenes.contrast
         closed = packer.push(finished) if finished else None
         if closed:
             yield closed
-    if scaler is not None and facts.start_pts is not None:
-        refuse_long((report.end_pts - facts.start_pts) * float(video.time_base), limits)
+    if scaler is not None:
+        refuse_long((report.end_pts - start_pts) * float(video.time_base), limits)
         for closed in (packer.push(scenes.finish()), packer.finish()):
             if closed:
                 yield closed

@@ -46,7 +46,6 @@ class CodedFrame:
         is_key: nothing before it is needed for it, or for what is shown after it.
         is_needed: others may be made from it.
         is_shown: whether it comes out of the decoder.
-        is_decided: whether it is known if it is sampled.
         end_pts: of a sampled frame, when the next is shown; None: it is not sampled.
     """
 
@@ -56,7 +55,6 @@ class CodedFrame:
     is_key: bool
     is_needed: bool
     is_shown: bool
-    is_decided: bool = False
     end_pts: int | None = None
 
     @property
@@ -101,24 +99,23 @@ class PacketSyntax:
         return self._is_needed(packet)
 
     def _h264_is_needed(self, packet: Packet) -> bool:
-        headers = list(self._nal_headers(bytes(packet)))
+        headers = list(self._nal_headers(packet))
         slices = [header for header in headers if header & 0x1F in H264_SLICES]
         return not slices or any(header >> 5 & 3 for header in slices)
 
     def _hevc_is_needed(self, packet: Packet) -> bool:
-        kinds = [header >> 1 & 0x3F for header in self._nal_headers(bytes(packet))]
+        kinds = [header >> 1 & 0x3F for header in self._nal_headers(packet)]
         slices = [kind for kind in kinds if kind in HEVC_SLICES]
         return not slices or any(kind not in HEVC_NON_REFERENCE for kind in slices)
 
-    def _nal_headers(self, content: bytes) -> Iterator[int]:
+    def _nal_headers(self, packet: Packet) -> Iterator[int]:
         """First byte of each NAL unit."""
         place, width = 0, self._length_bytes
         if not width:
-            while (place := content.find(START_CODE, place)) >= 0:
-                place += len(START_CODE)
-                if place < len(content):
-                    yield content[place]
+            _, *units = bytes(packet).split(START_CODE)
+            yield from (unit[0] for unit in units if unit)
             return
+        content = memoryview(packet)  # not copied for a few bytes of it
         while place + width < len(content):
             length = int.from_bytes(content[place : place + width])
             yield content[place + width]
@@ -153,4 +150,4 @@ def _is_shown(packet: Packet) -> bool:
 
 
 def _vp8_is_shown(packet: Packet) -> bool:
-    return not packet.is_discard and bool(bytes(packet)[0] & VP8_SHOW_FRAME)
+    return not packet.is_discard and bool(memoryview(packet)[0] & VP8_SHOW_FRAME)

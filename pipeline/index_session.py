@@ -8,9 +8,10 @@ from datetime import datetime
 from flexivideo.errors import LeaseLost, SettingsError
 from pipeline.erasure import finish_erasures
 from pipeline.run_lease import Clock, KilledRun, Lease, acquire, utc_now
-from pipeline.schemas import NEWER_COLUMNS, VIDEOS
+from pipeline.schemas import VIDEOS
+from pipeline.standing_commits import StandingCommits
 from pipeline.store import UNFINISHED, Store
-from pipeline.tables import checked_n_rows, part_name, part_sequence, write_part
+from pipeline.tables import part_name, part_sequence, write_part
 
 __all__ = ["IndexSession", "open_for_index"]
 
@@ -106,7 +107,7 @@ def remove_orphans(store: Store) -> list[str]:
     Files that are not called as a part is, anybody may have put there: they stay.
     """
     removed = [path for path in store.list(".staging") if path.endswith(UNFINISHED)]
-    committed = _committed_sequences(store)
+    committed = StandingCommits.of(store).sequences
     for table in DATA_TABLES:
         for path in store.list(table):
             sequence = part_sequence(path)
@@ -133,14 +134,6 @@ def _seal(store: Store) -> int:
             f"absent; expected one that honours If-None-Match and If-Match"
         )
     return sequence
-
-
-def _committed_sequences(store: Store) -> set[int]:
-    """Sequence numbers with a ``videos`` part that is no seal."""
-    parts = {path: part_sequence(path) for path in store.list("videos")}
-    numbered = {path: number for path, number in parts.items() if number is not None}
-    counts = checked_n_rows(store, numbered, VIDEOS, newer=NEWER_COLUMNS)
-    return {number for path, number in numbered.items() if counts[path]}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
 from pipeline.records import VideoRef
 from pipeline.settings import IndexSettings
-from pipeline.time_ranges import TimeRange
+from pipeline.time_ranges import TimeRange, time_range
 
 __all__ = ["KnownVideo", "ended_otherwise", "newest_settings", "standing"]
 
@@ -72,10 +72,6 @@ def ended_otherwise(
         {"statuses": list(statuses), "kinds": list(kinds)},
     ).fetchall()
     return [
-        KnownVideo(
-            uri=uri,
-            time_range=None if start_s is None else TimeRange(start_s=start_s, end_s=end_s),
-            prompt=prompt,
-        )
+        KnownVideo(uri=uri, time_range=time_range(start_s, end_s), prompt=prompt)
         for uri, start_s, end_s, prompt in rows
     ]

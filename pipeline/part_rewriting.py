@@ -11,8 +11,9 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.part_reading import reading_part
 from pipeline.store import Store
-from pipeline.tables import reading_part, write_table
+from pipeline.tables import write_table
 
 __all__ = ["rewrite_part"]
 

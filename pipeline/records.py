@@ -108,6 +108,12 @@ class VideoRef:
         within = fields["time_range"] and TimeRange(**fields["time_range"])
         return cls(**{**fields, "known_scenes": scenes, "twin": twin, "time_range": within})
 
+    def asked_s(self, duration_s: float | None) -> float | None:
+        """How many seconds of a video of that length are asked for; None where it is unknown."""
+        if duration_s is None or self.time_range is None:
+            return duration_s
+        return self.time_range.share_of(duration_s)
+
     def within(self, time_range: TimeRange | None) -> "VideoRef":
         """A range of the object, or all of it."""
         bounds = {} if time_range is None else asdict(time_range)

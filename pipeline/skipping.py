@@ -70,7 +70,7 @@ class SkippingDecoder:
             # Two groups, since the second may lead with samples that are made from the first.
             while len(self._keys) > 2 and self._timetable.has_decided(self._keys[2].number):
                 yield from self._group()
-            while self._is_full() and self._waiting[0].is_decided:
+            while self._is_full() and self._timetable.has_decided(self._waiting[0].number + 1):
                 yield from self._decode(self._pop())
             if self._waiting_bytes > MOST_UNDECIDED_BYTES:
                 raise Untrue("packets are too large to wait for the next ones")

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.identity import commit_sequence
+from pipeline.part_reading import reading_part
 from pipeline.store import Store
-from pipeline.tables import part_sequence, reading_part
+from pipeline.tables import part_sequence
 
 __all__ = ["StoredRows"]
 

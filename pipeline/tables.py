@@ -1,24 +1,18 @@
 """Parquet parts: written by schema, never inferred, in row groups, with flat memory."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flexivideo.errors import PartDamaged
 from pipeline.store import Store
 
 __all__ = [
     "SEQUENCE_DIGITS",
     "PartWriter",
-    "checked_n_rows",
-    "n_rows",
     "part_name",
     "part_sequence",
-    "reading_part",
     "settings_part",
     "write_part",
     "write_table",
@@ -34,12 +28,6 @@ BATCH_ROWS = 1024
 # Wide rows (vectors, pictures) make a row group long before that many. It is held in memory several
 # times over while it is encoded: it is what a long video's commit costs the driver.
 ROW_GROUP_BYTES = 16 * 2**20
-
-# A part in an object store is a wait more than work.
-FOOTERS_AT_ONCE = 16
-
-# What other tools call a text; in the file it is the same.
-OTHER_TEXTS = (pa.large_string(), pa.string_view())
 
 # Zero-padded, so that names sort as numbers do.
 SEQUENCE_DIGITS = 12
@@ -61,77 +49,6 @@ def part_sequence(path: str) -> int | None:
     digits = name.removeprefix("part-").removesuffix(".parquet")
     is_part = len(digits) == SEQUENCE_DIGITS and digits.isascii() and digits.isdecimal()
     return int(digits) if is_part and name == part_name(int(digits)) else None
-
-
-@contextmanager
-def reading_part(store: Store, path: str) -> Iterator[None]:
-    """Around what Arrow reads of a part.
-
-    Raises:
-        PartDamaged: where Arrow does not understand it; what the store says goes through.
-    """
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        # Arrow's own OSError is a plain one without a number; a disk's and a store's are not.
-        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
-            raise
-        raise _damaged(store, path, f"cannot be read: {error}") from error
-
-
-def n_rows(store: Store, path: str) -> int:
-    """Rows of a part, as its footer says.
-
-    Raises:
-        PartDamaged: if it has none.
-    """
-    return _footer(store, path).num_rows
-
-
-def checked_n_rows(
-    store: Store, paths: Iterable[str], schema: pa.Schema, *, newer: Iterable[str] = ()
-) -> dict[str, int]:
-    """Rows of each part, once each was found to be one of a table.
-
-    Args:
-        store: the root.
-        paths: of the parts.
-        schema: of the table, columns of plain types. Parts of later versions may have others too.
-        newer: columns that parts of earlier versions lack, beside the nullable ones.
-
-    Raises:
-        PartDamaged: if a part cannot be read, or a column is missing or of another type.
-    """
-    needed = {column.name for column in schema if not column.nullable} - set(newer)
-
-    def checked(path: str) -> tuple[str, int]:
-        footer = _footer(store, path)
-        there = footer.schema.to_arrow_schema()
-        if missing := [name for name in schema.names if name in needed - set(there.names)]:
-            raise _damaged(store, path, f"lacks the columns {', '.join(missing)}")
-        for column in there:
-            kind = schema.field(column.name).type if column.name in schema.names else column.type
-            if column.type != kind and not (kind == pa.string() and column.type in OTHER_TEXTS):
-                raise _damaged(
-                    store, path, f"has a column {column.name} of {column.type}, which is {kind}"
-                )
-        return path, footer.num_rows
-
-    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        return dict(pool.map(checked, paths))
-
-
-def _footer(store: Store, path: str) -> pq.FileMetaData:
-    with store.open(path) as file, reading_part(store, path):
-        return pq.read_metadata(file)
-
-
-def _damaged(store: Store, path: str, what: str) -> PartDamaged:
-    table = path.partition("/")[0]
-    return PartDamaged(
-        f"the dataset's part {store.uri(path)!r} {what}; expected a whole part of our table "
-        f"{table}: restore the file from a copy, or index into another root"
-    )
 
 
 def write_table(rows: pa.Table, file: BinaryIO) -> None:

@@ -34,12 +34,11 @@ class TimeRange:
 
     def bounds(self, first_pts: int, time_base: Fraction) -> tuple[Fraction, Fraction | None]:
         """Its beginning and end in ticks, exactly, of a video whose first frame has this pts."""
-        start, end = (
-            None if s is None else first_pts + Fraction(str(s)) / time_base
-            for s in (self.start_s, self.end_s)
-        )
-        assert start is not None
-        return start, end
+
+        def ticks(seconds: float) -> Fraction:
+            return first_pts + Fraction(str(seconds)) / time_base
+
+        return ticks(self.start_s), None if self.end_s is None else ticks(self.end_s)
 
     def share_of(self, duration_s: float) -> float:
         """How many seconds of a video of that length lie in it."""
@@ -52,7 +51,7 @@ class TimeRange:
 
 
 def time_range(start: object, end: object) -> TimeRange | None:
-    """The range that two fields of a line ask for; None if they ask for the whole video.
+    """The range that two fields, of a line or a row, ask for; None: they ask for the whole video.
 
     Raises:
         ValueError: if they are no numbers, or the end does not lie behind the beginning.

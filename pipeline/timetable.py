@@ -49,7 +49,6 @@ class Timetable:
         """
         if self._decided_to_pts is not None and frame.pts < self._decided_to_pts:
             raise Untrue("a frame comes later than its time")
-        frame.is_decided = not frame.is_shown
         if frame.is_shown:
             heappush(self._undecided, frame)
         while len(self._undecided) > self._most_reordered + 1 and not self.is_over:
@@ -71,7 +70,7 @@ class Timetable:
             self._report.end_pts = end_pts
         if end_pts == frame.pts:
             raise Untrue("two frames have one time")
-        frame.is_decided, self._decided_to_pts = True, end_pts
+        self._decided_to_pts = end_pts
         if self._sampler.holds_instant(frame.pts, end_pts):
             frame.end_pts = end_pts
         self._report.first_pts = self._sampler.first_pts

@@ -21,7 +21,6 @@ from pipeline.encryption import decodes_to_noise
 from pipeline.outcomes import ErrorKind, Status
 from pipeline.records import VideoRef
 from pipeline.source_file import check_version
-from pipeline.time_ranges import TimeRange
 from pipeline.verdicts import (
     Verdict,
     outcome_of,
@@ -87,15 +86,13 @@ def _decoded(
         facts,
         beat,
     )
-    verdict = _verdict(video, asked, facts, missing_bytes)
+    verdict = _verdict(ref, video, facts, missing_bytes)
     if ref.known_scenes is not None:
         facts.columns["scenes_commit_id"] = ref.scenes_commit_id
     return verdict
 
 
-def _verdict(
-    video: OpenVideo, time_range: TimeRange | None, facts: VideoFacts, missing_bytes: int
-) -> Verdict:
+def _verdict(ref: VideoRef, video: OpenVideo, facts: VideoFacts, missing_bytes: int) -> Verdict:
     report = facts.report
     if decodes_to_noise(
         n_frames=report.n_frames, n_corrupt=report.n_corrupt, contrast=facts.contrast
@@ -106,14 +103,12 @@ def _verdict(
             f"ones do; expected pictures in the clear: decrypt it",
         )
     if facts.start_pts is None and report.first_pts is not None:
-        length = (report.end_pts - (report.first_pts or 0)) * video.time_base
-        return range_missed(str(time_range), duration_s=float(length))
+        length = (report.end_pts - report.first_pts) * video.time_base
+        return range_missed(str(ref.time_range), duration_s=float(length))
     length = (report.end_pts - (facts.start_pts or 0)) * video.time_base
     if report.n_frames:
         facts.columns["duration_s"] = float(length)
-    claimed_s = video.claimed_duration_s
-    if claimed_s is not None and time_range is not None:
-        claimed_s = time_range.share_of(claimed_s)
+    claimed_s = ref.asked_s(video.claimed_duration_s)
     return verdict_of_decode(
         report,
         duration_s=float(length),

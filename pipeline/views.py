@@ -8,7 +8,7 @@ time, and the same in every table, whatever a run is doing. Nothing is written.
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatch
 
 import duckdb
@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from flexivideo.errors import DatasetError
 from pipeline.outcomes import Status
-from pipeline.schemas import NEWER_COLUMNS, PARTITIONS, TABLES, VIDEOS
+from pipeline.schemas import PARTITIONS, TABLES
+from pipeline.standing_commits import StandingCommits
 from pipeline.store import Store, open_store
-from pipeline.tables import checked_n_rows, part_sequence
+from pipeline.tables import part_sequence
 
 __all__ = ["connect"]
 
@@ -57,14 +58,13 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
     store = open_store(root) if isinstance(root, str) else root
     # The commits are listed before what they wrote, which was there before them. Each is looked at:
     # a video whose row is not seen would be taken for one that is to be done.
-    commits = [path for path in store.list("videos") if part_sequence(path) is not None]
-    counts = checked_n_rows(store, commits, VIDEOS, newer=NEWER_COLUMNS)
-    if not any(counts.values()):  # a run begins with an empty one
+    commits = StandingCommits.of(store)
+    if not commits.sequences:
         raise DatasetError(
             f"there is no dataset in {store.root!r}: no video under {store.uri('videos')}; "
             f"expected the --out of an index run that has finished one"
         )
-    parts = _parts(store, counts)
+    parts = _parts(store, commits)
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     if memory_mib is not None:
@@ -97,18 +97,13 @@ def connect(root: str | Store, *, memory_mib: int | None = None) -> duckdb.DuckD
     return connection
 
 
-def _parts(store: Store, commits: Mapping[str, int]) -> dict[str, list[str]]:
-    """Table to its parts, sorted; data parts are those of commits that stand.
-
-    Args:
-        store: the dataset's.
-        commits: parts of ``videos`` and their rows; one without is a seal, and what was written
-            for its number by whoever lost it is about to be removed.
-    """
-    committed = {part_sequence(path) for path, n_videos in commits.items() if n_videos}
-    parts = {"videos": list(commits)}
+def _parts(store: Store, commits: StandingCommits) -> dict[str, Sequence[str]]:
+    """Table to its parts, sorted; data parts are those of commits that stand."""
+    parts = {"videos": commits.parts}
     for table in COMMIT_COLUMNS:
-        parts[table] = [path for path in store.list(table) if part_sequence(path) in committed]
+        parts[table] = [
+            path for path in store.list(table) if part_sequence(path) in commits.sequences
+        ]
     for table in PLAIN_TABLES:
         paths = store.list(table)
         parts[table] = [path for path in paths if fnmatch(os.path.basename(path), PLAIN_PARTS)]

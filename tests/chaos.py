@@ -31,9 +31,9 @@ from s3_server import FaultyProxy, client, seaweed
 from synthetic_media import textured_shots, write_video
 
 from flexivideo.errors import DatasetError
+from pipeline.part_reading import footer
 from pipeline.store import Store, open_store
 from pipeline.store_settings import StoreSettings
-from pipeline.tables import n_rows
 from pipeline.views import connect
 
 N_VIDEOS = 6
@@ -183,7 +183,7 @@ class Chaos:
         assert not torn, torn[0]
         found = dataset(store, but=("n_tries",))
         for table in ("scenes", "clips"):
-            n_stored = sum(n_rows(store, path) for path in store.list(table))
+            n_stored = sum(footer(store, path).num_rows for path in store.list(table))
             assert n_stored == len(found[0][table]), f"{table} holds rows of no commit"
         return found, n_drivers
 

@@ -26,12 +26,12 @@ from pipeline.assembly import Assembler, CompleteVideo
 from pipeline.commit import Committer
 from pipeline.index_session import open_for_index
 from pipeline.outcomes import ErrorKind, Status
+from pipeline.part_reading import footer
 from pipeline.records import VideoRef
 from pipeline.run_identity import RunIdentity
 from pipeline.settings import CommitSettings
 from pipeline.store import LocalStore, open_store
 from pipeline.store_settings import StoreSettings
-from pipeline.tables import n_rows
 from pipeline.views import connect
 
 ARABIC_ZERO = "\u0660"  # a decimal digit to Python
@@ -104,7 +104,7 @@ def crash_and_go_on(store, undisturbed, crash_at, *, after):
     assert_whole(store)
     assert current(store) == undisturbed
     for table in DATA_TABLES:  # plain globs show each row once
-        n_stored = sum(n_rows(store, part) for part in store.list(table))
+        n_stored = sum(footer(store, part).num_rows for part in store.list(table))
         assert n_stored == len(undisturbed[table])
 
 

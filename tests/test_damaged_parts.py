@@ -10,12 +10,12 @@ from flexivideo.errors import PartDamaged
 from jobs.cli import main
 from pipeline.erasure import erase
 from pipeline.index_session import open_for_index
+from pipeline.part_reading import footer
 from pipeline.part_rewriting import rewrite_part
 from pipeline.resume import Resume
 from pipeline.source_presence import SeenVideos
 from pipeline.store import LocalStore
 from pipeline.stored_rows import StoredRows
-from pipeline.tables import n_rows
 from pipeline.views import connect
 
 REFS = [make_ref("a"), make_ref("b")]
@@ -76,7 +76,7 @@ def test_so_are_parts_of_the_other_tables(store, tmp_path, damage):
     commit = connect(store).execute("SELECT commit_id FROM videos ORDER BY uri").fetchone()[0]
     damage(tmp_path / path)
     for read in (
-        lambda: n_rows(store, path),
+        lambda: footer(store, path),
         lambda: rewrite_part(store, path, lambda rows: rows, check=lambda: None),
         lambda: StoredRows(store).of("clips", REFS[0].video_id, commit),
     ):
@@ -88,9 +88,9 @@ def test_so_are_parts_of_the_other_tables(store, tmp_path, damage):
 
 def test_what_the_store_says_is_not_taken_for_damage(store):
     with pytest.raises(FileNotFoundError):
-        n_rows(store, "videos/part-000000000009.parquet")
+        footer(store, "videos/part-000000000009.parquet")
     with pytest.raises(IsADirectoryError):
-        n_rows(store, "videos")
+        footer(store, "videos")
 
 
 def rewritten(part, change):
